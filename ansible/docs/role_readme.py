@@ -2,8 +2,8 @@
 """Write the README of every role from what the role itself declares.
 
 The sources are ``meta/argument_specs.yml`` (variables, types, descriptions), ``defaults/main.yml``
-(default values) and ``meta/main.yml`` (a description, dependencies). The result depends on nothing else, so
-``--check`` can compare it with what is committed.
+(default values) and ``meta/main.yml`` (a description, dependencies). The result depends on nothing
+else, so ``--check`` can compare it with what is committed.
 
     python ansible/docs/role_readme.py            write every README.md
     python ansible/docs/role_readme.py --check    exit 1 and name the ones that are out of date
@@ -22,7 +22,9 @@ from typing import Any
 import yaml
 
 ROLES = Path(__file__).resolve().parents[1] / "roles"
-NOTICE = "<!-- Written by ansible/docs/role_readme.py from the role's metadata; edit that instead. -->"
+NOTICE = (
+    "<!-- Written by ansible/docs/role_readme.py from the role's metadata; edit that instead. -->"
+)
 # The markup of Ansible's documentation: C(code), V(value), O(option) and so on, and L(text, link).
 MARKUP = re.compile(r"\b[CVOEMBIU]\(([^()]*)\)")
 LINK = re.compile(r"\bL\(([^(),]*),\s*([^()\s]*)\)")
@@ -51,7 +53,7 @@ def load(path: Path) -> dict[str, Any]:
     """Return the mapping in a YAML file, or an empty one where the file is absent or empty."""
     if not path.is_file():
         return {}
-    content = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)  # noqa: S506 (a safe loader)
+    content = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)
     if content is None:
         return {}
     if not isinstance(content, dict):
@@ -68,7 +70,7 @@ def text(value: Any) -> str:
 
 
 def code(value: Any) -> str:
-    """Return a value as it would be typed in YAML, in code quotes that its own backticks can't end."""
+    """Return a value as typed in YAML, in code quotes that its own backticks can't end."""
     shown = value.strip() if isinstance(value, str) and value.strip() else json.dumps(value)
     shown = " ".join(shown.split())
     fence = "``" if "`" in shown else "`"
@@ -82,7 +84,7 @@ def cell(content: str) -> str:
 
 
 def options(spec: Table, prefix: str = "") -> Iterator[tuple[str, Table]]:
-    """Yield the options of an entry point and, after each, those nested in it as ``name.nested``."""
+    """Yield an entry point's options and, after each, those nested in it as ``name.nested``."""
     for name, option in (spec.get("options") or {}).items():
         path = f"{prefix}{name}"
         yield path, option or {}
@@ -115,7 +117,9 @@ def table(spec: Table, defaults: Table) -> list[str]:
     """Return the table of variables as lines of Markdown."""
     lines = [f"| {' | '.join(COLUMNS)} |", f"|{' --- |' * len(COLUMNS)}"]
     for row in rows(spec, defaults):
-        lines.append("|" + "|".join(f" {cell(content)} " if content else " " for content in row) + "|")
+        lines.append(
+            "|" + "|".join(f" {cell(content)} " if content else " " for content in row) + "|"
+        )
     return lines
 
 
@@ -183,7 +187,9 @@ def folders(roles: Path) -> list[Path]:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Write or check the README of every role; return the exit code."""
     parser = argparse.ArgumentParser(description="Write the README of every role.")
-    parser.add_argument("--check", action="store_true", help="change nothing, fail if one is out of date")
+    parser.add_argument(
+        "--check", action="store_true", help="change nothing, fail if one is out of date"
+    )
     parser.add_argument("--roles", type=Path, default=ROLES, help="the folder of roles")
     chosen = parser.parse_args(arguments)
 
