@@ -150,9 +150,9 @@ def mistyped(role: Path) -> list[str]:
             continue
         if kind == "list" and "elements" not in option:
             problems.append(f"{name}: a list of what")
-        default = defaults_of(role).get(name)
         if name not in defaults_of(role):
             continue
+        default: Any = defaults_of(role)[name]
         if "default" in option and option["default"] != default:
             problems.append(f"{name}: default {default!r}, declared {option['default']!r}")
         if kind == "raw" or is_template(default):
@@ -252,7 +252,9 @@ def untagged(role: Path) -> list[str]:
             entry if isinstance(entry, dict) else {"role": entry}
             for entry in play.get("roles") or []
         ]
-        found = [entry for entry in entries if entry.get("role", entry.get("name")) == role.name]
+        found: list[Task] = [
+            entry for entry in entries if entry.get("role", entry.get("name")) == role.name
+        ]
         found += [
             task
             for task in tasks_of_play(play)

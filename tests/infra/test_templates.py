@@ -55,7 +55,8 @@ def cases_of(role: Path, cases: Path = CASES) -> list[dict[str, Any]]:
 
 def variables_of(role: Path) -> dict[str, Any]:
     """Return the role's own variables; templates in them stay templates."""
-    loader, found = DataLoader(), {}
+    loader = DataLoader()
+    found: dict[str, Any] = {}
     for name in ("defaults/main.yml", "vars/main.yml"):
         if (role / name).is_file():
             content = loader.load_from_file(str(role / name), trusted_as_template=True)
