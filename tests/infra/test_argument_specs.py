@@ -241,6 +241,12 @@ def undocumented(role: Path) -> list[str]:
     return []
 
 
+def names(entry: str | None, role: str) -> bool:
+    """Return whether an entry of a play is this role, or a template that can become it."""
+    parts = re.split(r"\{\{.*?\}\}", entry or "")
+    return re.fullmatch(".+".join(re.escape(part) for part in parts), role) is not None
+
+
 def untagged(role: Path) -> list[str]:
     """The role can be picked by a tag: of its tasks, or of every use of it in a playbook."""
     tasks = load(role / "tasks" / "main.yml") or []
@@ -253,12 +259,12 @@ def untagged(role: Path) -> list[str]:
             for entry in play.get("roles") or []
         ]
         found: list[Task] = [
-            entry for entry in entries if entry.get("role", entry.get("name")) == role.name
+            entry for entry in entries if names(entry.get("role", entry.get("name")), role.name)
         ]
         found += [
             task
             for task in tasks_of_play(play)
-            if (module_of(task, *INCLUDES) or {}).get("name") == role.name
+            if names((module_of(task, *INCLUDES) or {}).get("name"), role.name)
         ]
         uses += len(found)
         problems += [
@@ -452,6 +458,13 @@ def test_checks_accept_a_good_role(check: Check, tmp_path: Path) -> None:
         (unused, "tasks", "web_port", "web_portal", "web_port: never used"),
         (untagged, "playbook", "      tags: [web]\n", "", "without tags"),
         (untagged, "playbook", "role: web", "role: other", "in no playbook"),
+        (
+            untagged,
+            "playbook",
+            "role: web\n      tags:",
+            "role: 'w{{ x }}'\n      x:",
+            "without tags",
+        ),
         (hiding_in_role, "tasks", "register: _web_page", "ignore_errors: true", "ignore_errors"),
         (hiding_in_role, "tasks", "register: _web_page", "failed_when: false", "failed_when"),
         (hiding_in_role, "tasks", "register: _web_page", "failed_when: 'no'", "failed_when"),
