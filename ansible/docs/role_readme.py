@@ -42,18 +42,28 @@ def _tagged(loader: yaml.SafeLoader, _suffix: str, node: yaml.Node) -> Any:
         return loader.construct_scalar(node)
     if isinstance(node, yaml.SequenceNode):
         return loader.construct_sequence(node, deep=True)
-    assert isinstance(node, yaml.MappingNode)
-    return loader.construct_mapping(node, deep=True)
+    if isinstance(node, yaml.MappingNode):
+        return loader.construct_mapping(node, deep=True)
+    return None
 
 
 _Loader.add_multi_constructor("!", _tagged)
+
+
+def parse(content: str) -> Any:
+    """Return what a YAML document holds."""
+    loader = _Loader(content)
+    try:
+        return loader.get_single_data()
+    finally:
+        loader.dispose()
 
 
 def load(path: Path) -> dict[str, Any]:
     """Return the mapping in a YAML file, or an empty one where the file is absent or empty."""
     if not path.is_file():
         return {}
-    content = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)
+    content = parse(path.read_text(encoding="utf-8"))
     if content is None:
         return {}
     if not isinstance(content, dict):
@@ -203,9 +213,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if not chosen.check:
             target.write_text(wanted, encoding="utf-8")
     for target in stale:
-        print(f"{target}: {'out of date' if chosen.check else 'written'}")
+        sys.stdout.write(f"{target}: {'out of date' if chosen.check else 'written'}\n")
     if chosen.check and stale:
-        print("Run: python ansible/docs/role_readme.py", file=sys.stderr)
+        sys.stderr.write("Run: python ansible/docs/role_readme.py\n")
         return 1
     return 0
 

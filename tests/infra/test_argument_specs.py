@@ -15,7 +15,6 @@ from types import ModuleType
 from typing import Any
 
 import pytest
-import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
 ANSIBLE = ROOT / "ansible"
@@ -57,7 +56,7 @@ def load(path: Path) -> Any:
     """Return the content of a YAML file, None where there is none."""
     if not path.is_file():
         return None
-    return yaml.load(path.read_text(encoding="utf-8"), Loader=README._Loader)
+    return README.parse(path.read_text(encoding="utf-8"))
 
 
 def defaults_of(role: Path) -> dict[str, Any]:
@@ -234,7 +233,7 @@ def unused(role: Path) -> list[str]:
 
 
 def undocumented(role: Path) -> list[str]:
-    """The README is what the generator makes of the role as it is."""
+    """Compare the README with what the generator makes of the role as it is."""
     path = role / "README.md"
     if not path.is_file() or path.read_text(encoding="utf-8") != README.readme(role):
         return ["README.md: out of date, run python ansible/docs/role_readme.py"]
@@ -248,7 +247,7 @@ def names(entry: str | None, role: str) -> bool:
 
 
 def untagged(role: Path) -> list[str]:
-    """The role can be picked by a tag: of its tasks, or of every use of it in a playbook."""
+    """Roles can be picked by a tag: of their tasks, or of every use of them in a playbook."""
     tasks = load(role / "tasks" / "main.yml") or []
     if tasks and all("tags" in task for task in tasks):
         return []

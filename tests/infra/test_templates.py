@@ -19,10 +19,15 @@ from typing import Any
 
 import pytest
 import yaml
-from ansible.errors import AnsibleError
-from ansible.parsing.dataloader import DataLoader
-from ansible.plugins.loader import filter_loader, init_plugin_loader, lookup_loader, test_loader
-from ansible.template import Templar, trust_as_template
+from ansible.errors import AnsibleError  # type: ignore[import-untyped]
+from ansible.parsing.dataloader import DataLoader  # type: ignore[import-untyped]
+from ansible.plugins.loader import (  # type: ignore[import-untyped]
+    filter_loader,
+    init_plugin_loader,
+    lookup_loader,
+    test_loader,
+)
+from ansible.template import Templar, trust_as_template  # type: ignore[import-untyped]
 
 ROOT = Path(__file__).resolve().parents[2]
 ANSIBLE = ROOT / "ansible"
@@ -158,7 +163,7 @@ def test_every_case_is_of_a_role_with_templates() -> None:
 
 @pytest.fixture
 def role(tmp_path: Path) -> Path:
-    """A role with one default that is a template, and with one task."""
+    """Make a role with one default that is a template, and with one task."""
     role = tmp_path / "web"
     for folder in ("templates", "defaults", "tasks"):
         (role / folder).mkdir(parents=True)
