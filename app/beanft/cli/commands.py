@@ -1,0 +1,55 @@
+"""Commands that do one thing and end; what they print is for programs."""
+
+from __future__ import annotations
+
+import json
+import sys
+
+from beanft.config import Settings
+from beanft.core import migrate
+from beanft.core.database import Database
+from beanft.core.errors import BeanftError
+
+
+def database(settings: Settings, action: str) -> int:
+    """Upgrade the schema, or print the present revision or the pending ones as JSON."""
+    if action == "upgrade":
+        migrate.upgrade(settings.database_url)
+        action = "current"
+    connected = Database(settings.database_url)
+    try:
+        if action == "current":
+            print(json.dumps(migrate.current(connected)))
+        else:
+            print(json.dumps(migrate.pending(connected)))
+    finally:
+        connected.close()
+    return 0
+
+
+def ensure_sample(settings: Settings) -> int:
+    """Release the sample model unless there is one; print a line of JSON."""
+    from beanft.storage.files import FileStorage
+    from beanft.training.sample import ensure_sample as ensure
+
+    connected = Database(settings.database_url)
+    print(json.dumps(ensure(connected, FileStorage(settings.storage_path))))
+    return 0
+
+
+def create_user(settings: Settings, email: str, *, from_stdin: bool) -> int:
+    """Create an account; print a one-time link, unless the password came on stdin."""
+    from beanft.users import service
+
+    password = sys.stdin.readline().rstrip("\r\n") if from_stdin else None
+    connected = Database(settings.database_url)
+    try:
+        user = service.register(connected, email, password)
+    except BeanftError as error:
+        print(f"beanft: {error.detail}", file=sys.stderr)
+        return 1
+    answer = {"email": user.email, "id": user.id}
+    if password is None:
+        answer["link"] = f"/welcome/{service.make_link(connected, user.id)}"
+    print(json.dumps(answer))
+    return 0

@@ -1,0 +1,63 @@
+"""The command line. Each command imports what it needs itself: ``serve`` stays small."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from beanft.config import ConfigError, load_settings
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="beanft", description="Run and look after beanft.")
+    commands = parser.add_subparsers(dest="command", required=True)
+
+    serve = commands.add_parser("serve", help="run a service until SIGTERM")
+    serve.add_argument("service", choices=["web", "api", "worker"])
+
+    run = commands.add_parser("run-worker", help="run the worker itself; serve starts this")
+    run.set_defaults(command="run-worker")
+
+    database = commands.add_parser("db", help="look after the database's schema")
+    database.add_argument("action", choices=["upgrade", "current", "pending"])
+
+    models = commands.add_parser("models", help="look after released models")
+    models.add_argument("action", choices=["ensure-sample"])
+
+    users = commands.add_parser("users", help="look after accounts")
+    actions = users.add_subparsers(dest="action", required=True)
+    create = actions.add_parser("create", help="create an account; prints a one-time link")
+    create.add_argument("email")
+    create.add_argument(
+        "--password-stdin",
+        action="store_true",
+        help="read the password from standard input instead of printing a link",
+    )
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code; 78 means a setting is wrong."""
+    options = _parser().parse_args(arguments)
+    try:
+        settings = load_settings()
+    except ConfigError as error:
+        print(f"beanft: {error}", file=sys.stderr)
+        return 78
+    if options.command == "serve":
+        from beanft.cli.serve import serve
+
+        return serve(settings, options.service)
+    if options.command == "run-worker":
+        from beanft.jobs.worker import run_worker
+
+        run_worker(settings)
+        return 0
+    from beanft.cli import commands
+
+    if options.command == "db":
+        return commands.database(settings, options.action)
+    if options.command == "models":
+        return commands.ensure_sample(settings)
+    return commands.create_user(settings, options.email, from_stdin=options.password_stdin)

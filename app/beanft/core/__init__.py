@@ -1,0 +1,1 @@
+"""What every area needs: errors, the database, logs, request identity."""

@@ -1,0 +1,1 @@
+"""Errors as pages for people and as problem+json for programs."""

@@ -1,0 +1,75 @@
+"""What an application is wired with, and how to reach it from a view."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from flask import current_app
+
+from beanft.config import Settings
+from beanft.core.database import Database
+from beanft.core.metrics import Metrics
+from beanft.predictions.service import Artefacts, Predictor
+from beanft.storage.files import FileStorage, Storage
+from beanft.users.keys import KeyRing
+
+if TYPE_CHECKING:
+    from beanft.jobs.queue import JobQueue
+
+NAME = "beanft"
+
+
+@dataclass
+class Site:
+    """Services of one process; each is made when it is first used, or given by a test."""
+
+    settings: Settings
+    service: str
+
+    @cached_property
+    def database(self) -> Database:
+        """The database."""
+        return Database(self.settings.database_url)
+
+    @cached_property
+    def storage(self) -> Storage:
+        """Where files are."""
+        return FileStorage(self.settings.storage_path)
+
+    @cached_property
+    def queue(self) -> JobQueue:
+        """Where jobs are announced."""
+        # Imported late: the API announces none.
+        from beanft.jobs.queue import JobQueue
+
+        return JobQueue(self.settings.queue_path)
+
+    @cached_property
+    def artefacts(self) -> Artefacts:
+        """Loaded models."""
+        return Artefacts(self.storage, self.settings.model_cache_size)
+
+    @cached_property
+    def predictor(self) -> Predictor:
+        """Predictions."""
+        return Predictor(self.database, self.artefacts, self.settings.limits)
+
+    @cached_property
+    def keys(self) -> KeyRing:
+        """Who holds an API key."""
+        return KeyRing(self.database, self.settings.key_cache_seconds)
+
+    @cached_property
+    def metrics(self) -> Metrics:
+        """Counters."""
+        return Metrics(self.service)
+
+
+def site() -> Site:
+    """Return the running application's services."""
+    found = current_app.extensions[NAME]
+    if not isinstance(found, Site):
+        raise TypeError("the application wasn't made by beanft.wsgi")
+    return found

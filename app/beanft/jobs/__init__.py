@@ -1,0 +1,1 @@
+"""Long work: the job row, the queue that announces it, the worker that does it."""

@@ -1,0 +1,1 @@
+"""Machine learning in pure Python: no Flask, no database."""

@@ -1,0 +1,49 @@
+"""Golden predictions: what a released model must go on answering, bit for bit of meaning.
+
+They are stored beside the artefact with its checksum, so a service can tell a damaged file or
+a runtime that computes something else from a healthy one before it takes requests.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from beanft.ml.predict import OnnxModel
+from beanft.ml.rows import inputs_from_cells
+
+TOLERANCE = 1e-4  # absolute, on a probability; float32 sums differ by 1e-6 between CPUs
+
+
+def make_golden(
+    model: OnnxModel, sha256: str, header: Sequence[str], rows: Sequence[Sequence[str]]
+) -> dict[str, Any]:
+    """Predict n rows of cells and return what to store."""
+    answer = model.predict(inputs_from_cells(model.schema, header, rows))
+    return {
+        "sha256": sha256,
+        "tolerance": TOLERANCE,
+        "header": list(header),
+        "rows": [list(row) for row in rows],
+        "labels": answer.labels,
+        "probabilities": answer.probabilities.astype(float).round(6).tolist(),
+    }
+
+
+def golden_difference(model: OnnxModel, sha256: str, golden: dict[str, Any]) -> str | None:
+    """Predict the golden rows again; return None, or a sentence that says what differs."""
+    if golden["sha256"] != sha256:
+        return "the golden predictions belong to another artefact"
+    inputs = inputs_from_cells(model.schema, golden["header"], golden["rows"])
+    answer = model.predict(inputs)
+    if answer.labels != golden["labels"]:
+        return "a golden row gets another label"
+    expected = np.asarray(golden["probabilities"], dtype=np.float64)
+    if expected.shape != answer.probabilities.shape:
+        return "the golden rows get another number of probabilities"
+    worst = float(np.abs(answer.probabilities - expected).max(initial=0.0))
+    if not worst <= golden["tolerance"]:
+        return f"a golden probability differs by {worst:.2g}"
+    return None

@@ -1,0 +1,64 @@
+"""Predict with a model in the ONNX format. Never with a pickle: a model is data here."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnxruntime as ort
+
+from beanft.ml.rows import Inputs
+from beanft.ml.schema import Schema
+
+CHUNK_ROWS = 20_000
+
+
+@dataclass(frozen=True, slots=True)
+class Predictions:
+    """``labels`` are n of the schema's classes, ``probabilities`` float32 of shape (n, c)."""
+
+    labels: list[str]
+    probabilities: npt.NDArray[np.float32]
+
+
+def sha256_hex(content: bytes) -> str:
+    """Return the checksum that artefacts are stored under."""
+    return hashlib.sha256(content).hexdigest()
+
+
+class OnnxModel:
+    """A model ready to predict, on one thread: more threads make small batches slower."""
+
+    def __init__(self, content: bytes, schema: Schema) -> None:
+        options = ort.SessionOptions()
+        options.intra_op_num_threads = 1
+        options.inter_op_num_threads = 1
+        options.log_severity_level = 3
+        self.schema = schema
+        self._session = ort.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+        self._inputs = [entry.name for entry in self._session.get_inputs()]
+
+    def predict(self, inputs: Inputs) -> Predictions:
+        """Predict n rows."""
+        if len(inputs) <= CHUNK_ROWS:
+            return self._predict(inputs)
+        labels: list[str] = []
+        parts = []
+        for start in range(0, len(inputs), CHUNK_ROWS):
+            end = start + CHUNK_ROWS
+            part = self._predict(Inputs(inputs.numbers[start:end], inputs.texts[start:end]))
+            labels.extend(part.labels)
+            parts.append(part.probabilities)
+        return Predictions(labels, np.concatenate(parts))
+
+    def _predict(self, inputs: Inputs) -> Predictions:
+        if not len(inputs):
+            return Predictions([], np.empty((0, len(self.schema.classes)), np.float32))
+        feed: dict[str, Any] = {}
+        for name in self._inputs:
+            feed[name] = inputs.numbers if name == "number" else inputs.texts
+        labels, probabilities = self._session.run(None, feed)
+        return Predictions(labels.tolist(), probabilities)

@@ -1,0 +1,1 @@
+"""Serve predictions of stored models."""

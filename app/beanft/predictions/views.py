@@ -1,0 +1,68 @@
+"""Pages that predict: one row by a form, or a CSV file."""
+
+from __future__ import annotations
+
+from flask import Blueprint, Response, make_response, render_template, request
+from flask.typing import ResponseReturnValue
+
+from beanft.extensions import site
+from beanft.ml.errors import DataError
+from beanft.predictions import forms
+from beanft.predictions.service import predictions_csv
+from beanft.training.models import Model
+from beanft.users.current import current_user, require_user
+
+blueprint = Blueprint("predictions", __name__, url_prefix="/models/<model_id>")
+
+
+def _page(model: Model, status: int = 200, **values: object) -> ResponseReturnValue:
+    context: dict[str, object] = {"values": {}, "errors": {}, "answer": None, "file_problems": []}
+    page = render_template(
+        "training/model.html", model=model, schema=model.schema, **{**context, **values}
+    )
+    return make_response(page, status)
+
+
+@blueprint.post("/predict")
+def predict(model_id: str) -> ResponseReturnValue:
+    """Predict one row; a released model answers anybody."""
+    here = site()
+    user = current_user()
+    model = here.predictor.model(user.id if user else None, model_id)
+    values = forms.read_row(model.schema, request.form)
+    try:
+        answer = here.predictor.predict_cells(model, list(values), [list(values.values())])
+    except DataError as error:
+        return _page(model, 422, values=values, errors=forms.errors_by_column(error))
+    here.metrics.predicted(1)
+    return _page(model, values=values, answer=forms.row_answer(model.schema, answer))
+
+
+@blueprint.post("/predict-csv")
+def predict_csv(model_id: str) -> ResponseReturnValue:
+    """Predict a CSV file and send it back with the predictions."""
+    here = site()
+    model = here.predictor.model(require_user().id, model_id)
+    sent = request.files.get("file")
+    if sent is None or not sent.filename:
+        return _page(model, 422, file_problems=["Choose a CSV file first."])
+    try:
+        header, rows, answer = here.predictor.predict_csv(model, sent.stream)
+    except DataError as error:
+        problems = [
+            " ".join(
+                part
+                for part in (
+                    f"Row {problem.row}:" if problem.row else "",
+                    f"column {problem.column!r}" if problem.column else "",
+                    problem.message,
+                )
+                if part
+            )
+            for problem in error.problems
+        ]
+        return _page(model, 422, file_problems=problems)
+    here.metrics.predicted(len(rows))
+    response = Response(predictions_csv(model, header, rows, answer), mimetype="text/csv")
+    response.headers["Content-Disposition"] = 'attachment; filename="predictions.csv"'
+    return response

@@ -1,0 +1,123 @@
+"""Files by server-made keys: one small interface, and the file system behind it."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO, Protocol
+
+from beanft.core.errors import NotFoundError, TooLargeError
+
+CHUNK_BYTES = 1 << 20
+_KEY = re.compile(r"^[a-z]+/[0-9a-f]{32}\.[a-z]+$")
+
+
+@dataclass(frozen=True, slots=True)
+class StoredFile:
+    """A file that was kept: its key, its size in bytes and its SHA-256 in hex."""
+
+    key: str
+    size: int
+    sha256: str
+
+
+class Storage(Protocol):
+    """Where data sets and models are kept."""
+
+    def save(self, kind: str, suffix: str, source: BinaryIO, *, most: int) -> StoredFile:
+        """Keep all of ``source``; raise ``TooLargeError`` above ``most`` bytes."""
+        ...
+
+    def open(self, key: str) -> BinaryIO:
+        """Open a kept file for reading; raise ``NotFoundError`` if it is gone."""
+        ...
+
+    def stamp(self, key: str) -> tuple[int, ...] | None:
+        """Return something cheap that changes when the file does, None when it is gone."""
+        ...
+
+    def delete(self, key: str) -> None:
+        """Delete a file; it is no error if it is gone."""
+        ...
+
+
+class FileStorage:
+    """Files below one directory, each written beside its place and then moved there."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+
+    def _path(self, key: str) -> Path:
+        if not _KEY.match(key):
+            raise NotFoundError("There is no such file.")
+        return self._root / key
+
+    def save(self, kind: str, suffix: str, source: BinaryIO, *, most: int) -> StoredFile:
+        """Keep all of ``source`` durably under a random key."""
+        key = f"{kind}/{secrets.token_hex(16)}.{suffix}"
+        path = self._path(key)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial = path.with_name(path.name + ".part")
+        digest, size = hashlib.sha256(), 0
+        try:
+            with partial.open("xb") as target:
+                while chunk := source.read(CHUNK_BYTES):
+                    size += len(chunk)
+                    if size > most:
+                        raise TooLargeError(
+                            f"The file is larger than {most / 1e6:g} MB. Send a smaller one."
+                        )
+                    digest.update(chunk)
+                    target.write(chunk)
+                target.flush()
+                os.fsync(target.fileno())
+            partial.rename(path)
+            _sync_directory(path.parent)
+        except BaseException:
+            partial.unlink(missing_ok=True)
+            raise
+        return StoredFile(key, size, digest.hexdigest())
+
+    def open(self, key: str) -> BinaryIO:
+        """Open a kept file for reading."""
+        try:
+            return self._path(key).open("rb")
+        except FileNotFoundError:
+            raise NotFoundError("The file is gone.") from None
+
+    def stamp(self, key: str) -> tuple[int, ...] | None:
+        """Return inode, size and time of change."""
+        try:
+            found = self._path(key).stat()
+        except FileNotFoundError:
+            return None
+        return (found.st_ino, found.st_size, found.st_mtime_ns)
+
+    def delete(self, key: str) -> None:
+        """Delete a file; it is no error if it is gone."""
+        self._path(key).unlink(missing_ok=True)
+
+
+def _sync_directory(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def undone_on_error(storage: Storage, key: str) -> Iterator[None]:
+    """Delete a file again if the block that was to refer to it fails."""
+    try:
+        yield
+    except BaseException:
+        with suppress(OSError):
+            storage.delete(key)
+        raise

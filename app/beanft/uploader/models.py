@@ -1,0 +1,36 @@
+"""The table of data sets."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Mapped, mapped_column
+
+from beanft.core.database import Base, new_id, utcnow
+from beanft.ml.profile import TableProfile
+
+
+class Dataset(Base):
+    """An uploaded CSV file and what it holds."""
+
+    __tablename__ = "datasets"
+
+    id: Mapped[str] = mapped_column(sa.String(20), primary_key=True, default=new_id)
+    user_id: Mapped[str] = mapped_column(
+        sa.String(20), sa.ForeignKey("users.id", ondelete="CASCADE"), index=True
+    )
+    name: Mapped[str] = mapped_column(sa.String(120))
+    storage_key: Mapped[str] = mapped_column(sa.String(120), unique=True)
+    sha256: Mapped[str] = mapped_column(sa.String(64))
+    size: Mapped[int] = mapped_column(sa.BigInteger)
+    row_count: Mapped[int]
+    column_count: Mapped[int]
+    profile_data: Mapped[dict[str, Any]]
+    created_at: Mapped[dt.datetime] = mapped_column(default=utcnow)
+
+    @property
+    def profile(self) -> TableProfile:
+        """What the file holds."""
+        return TableProfile.from_dict(self.profile_data)
