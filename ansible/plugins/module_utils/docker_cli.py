@@ -1,0 +1,58 @@
+"""What the modules of this project share: calling the docker client and reading its JSON."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, NoReturn, Protocol
+
+
+class Module(Protocol):
+    """The part of AnsibleModule that is used here."""
+
+    params: dict[str, Any]
+    check_mode: bool
+
+    def run_command(self, args: list[str], **options: Any) -> tuple[int, str, str]:
+        """Run a command and return its exit code, stdout and stderr."""
+
+    def fail_json(self, msg: str, **values: Any) -> NoReturn:
+        """End the module with an error."""
+
+
+class DockerError(Exception):
+    """The docker client failed; the message is what it said, in one line."""
+
+
+def docker(module: Module, *arguments: str, data: str | None = None) -> str:
+    """Run the docker client and return its stdout.
+
+    Raises:
+        DockerError: it exited with something other than 0.
+    """
+    options = {"data": data, "binary_data": True} if data is not None else {}
+    code, out, err = module.run_command(["docker", *arguments], **options)
+    if code:
+        raise DockerError(summary(err or out))
+    return out
+
+
+def summary(text: str) -> str:
+    """Return the last line of an error that says something."""
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    return lines[-1] if lines else "the docker client said nothing"
+
+
+def docker_json(module: Module, *arguments: str) -> Any:
+    """Run an inspect command, return what its JSON says."""
+    return json.loads(docker(module, *arguments) or "[]")
+
+
+def inspect_images(module: Module, references: list[str]) -> dict[str, dict[str, Any]]:
+    """Return the local images among `references`, by reference."""
+    found = {}
+    for reference in references:
+        try:
+            found[reference] = docker_json(module, "image", "inspect", reference)[0]
+        except DockerError:
+            continue
+    return found

@@ -1,0 +1,90 @@
+#!/usr/bin/python
+"""Ansible module: makes sure that images are on a machine, by digest."""
+
+from __future__ import annotations
+
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.docker_cli import DockerError, docker, inspect_images
+
+DOCUMENTATION = r"""
+module: image_pull
+short_description: Pull images by digest
+description:
+  - Pulls those of the images that this machine does not have, several at once, and says how many bytes came in.
+options:
+  images:
+    description: References with a digest.
+    type: list
+    elements: str
+    required: true
+"""
+
+EXAMPLES = r"""
+- name: Pull
+  image_pull:
+    images: ["127.0.0.1:5000/beanft/api@sha256:…"]
+"""
+
+RETURN = r"""
+pulled:
+  description: The references that were not there before.
+  returned: success
+  type: list
+  elements: str
+bytes:
+  description: Bytes that came in over this machine's network meanwhile.
+  returned: success
+  type: int
+seconds:
+  description: How long it took.
+  returned: success
+  type: float
+"""
+
+
+def received(devices: Path = Path("/sys/class/net")) -> int:
+    """Return the bytes that this machine's own interfaces have received since boot."""
+    counters = (
+        device / "statistics/rx_bytes"
+        for device in devices.iterdir()
+        # Interfaces with a `device` are hardware; a local machine's eth0 is one end of a pair.
+        if (device / "device").exists() or device.name.startswith(("eth", "en"))
+    )
+    return sum(int(counter.read_text()) for counter in counters if counter.exists())
+
+
+def main() -> None:
+    """Run the module."""
+    module = AnsibleModule(
+        argument_spec={"images": {"type": "list", "elements": "str", "required": True}},
+        supports_check_mode=True,
+    )
+    images = module.params["images"]
+    unpinned = [image for image in images if "@sha256:" not in image]
+    if unpinned:
+        module.fail_json(msg=f"images are pulled by digest, and these have none: {', '.join(unpinned)}")
+    wanted = sorted(set(images) - set(inspect_images(module, images)))
+    started, before = time.monotonic(), received()
+    if wanted and not module.check_mode:
+        try:
+            with ThreadPoolExecutor(max_workers=4) as pool:
+                list(pool.map(lambda image: docker(module, "pull", "--quiet", image), wanted))
+        except DockerError as error:
+            module.fail_json(
+                msg=f"an image could not be pulled ({error}): is the registry in reach of this machine, "
+                "and is there room on its disk (df /var/lib/docker)?"
+            )
+    module.exit_json(
+        changed=bool(wanted),
+        pulled=wanted,
+        bytes=received() - before,
+        seconds=round(time.monotonic() - started, 1),
+    )
+
+
+if __name__ == "__main__":
+    main()

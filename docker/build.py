@@ -1,0 +1,238 @@
+#!/usr/bin/env python3
+"""Builds the images of this checkout, each from what is in the tree.
+
+    docker/build.py                 the application's images, edge, registry and machines
+    docker/build.py lint            only those named
+    docker/build.py base:bookworm   a base, pulled or else bootstrapped
+
+Writes build/images.json: version, revision and the built images. Nothing is built again
+while its inputs are the same. On failure: one sentence with cause and mend, exit 1.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+MANIFEST = ROOT / "build" / "images.json"
+CHECKOUT = os.environ.get("BEANFT_CHECKOUT", "")
+# Inputs of the images that are deployed; what else changes leaves the revision clean.
+INPUTS = ["app", "docker", "VERSION"]
+
+
+class BuildError(Exception):
+    """The build can't go on; the message is one sentence with cause and mend."""
+
+
+@dataclass(frozen=True)
+class Image:
+    """One image: its Dockerfile, the target in it, its base's Debian release, and its context."""
+
+    dockerfile: str
+    target: str = ""
+    release: str = "trixie"
+    context: str = "."
+
+
+APPLICATION = {
+    "api": Image("docker/app/Dockerfile", "api"),
+    "web": Image("docker/app/Dockerfile", "web"),
+    "worker": Image("docker/app/Dockerfile", "worker"),
+    "edge": Image("docker/edge/Dockerfile"),
+}
+IMAGES = {
+    **APPLICATION,
+    "registry": Image("docker/registry/Dockerfile"),
+    "host-ready:trixie": Image("docker/host/Dockerfile", "ready"),
+    "host-ready:bookworm": Image("docker/host/Dockerfile", "ready", "bookworm"),
+    "host-bare:trixie": Image("docker/host/Dockerfile", "bare"),
+    "host-bare:bookworm": Image("docker/host/Dockerfile", "bare", "bookworm"),
+    "lint": Image("docker/lint/Dockerfile", context="docker/lint"),
+}
+
+
+def run(*command: str, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+    """Run a command in the project's root and return what it printed."""
+    return subprocess.run(
+        command, cwd=ROOT, text=True, capture_output=True, check=False, env={**os.environ, **(env or {})}
+    )
+
+
+def git(*arguments: str) -> str:
+    """Return git's output, or fail with its message."""
+    done = run("git", *arguments)
+    if done.returncode:
+        raise BuildError(
+            f"git {arguments[0]} failed ({done.stderr.strip()}): images carry a revision, so build in a git checkout"
+        )
+    return done.stdout.strip()
+
+
+def revision() -> str:
+    """Return the commit, and a hash of what differs from it where inputs of images do."""
+    commit = git("rev-parse", "--short=12", "HEAD")
+    if not git("status", "--porcelain", "--", *INPUTS):
+        return commit
+    digest = hashlib.sha256(git("diff", "HEAD", "--", *INPUTS).encode())
+    for name in git("ls-files", "--others", "--exclude-standard", "--", *INPUTS).splitlines():
+        digest.update(name.encode() + (ROOT / name).read_bytes())
+    return f"{commit}-dirty-{digest.hexdigest()[:8]}"
+
+
+def inspect(reference: str, template: str) -> str:
+    """Return a property of a local image, or '' where there is none."""
+    done = run("docker", "image", "inspect", "--format", template, reference)
+    return done.stdout.strip() if done.returncode == 0 else ""
+
+
+def secrets(directory: Path) -> list[str]:
+    """Return build options that hand this machine's registry settings to build steps.
+
+    They are mounted while a step runs and are in no layer: certificates to trust, pip's and
+    npm's configuration, apt's proxy.
+    """
+    home = Path.home()
+    candidates = {
+        "ca": [os.environ.get("SSL_CERT_FILE"), "/etc/ssl/certs/ca-certificates.crt"],
+        "pip": [os.environ.get("PIP_CONFIG_FILE"), home / ".config/pip/pip.conf", home / ".pip/pip.conf", "/etc/pip.conf"],
+        "npmrc": [os.environ.get("NPM_CONFIG_USERCONFIG"), home / ".npmrc"],
+    }
+    options = []
+    for name, paths in candidates.items():
+        found = next((Path(path) for path in paths if path and Path(path).is_file()), None)
+        if found:
+            options += ["--secret", f"id={name},src={found}"]
+    proxy = run("apt-config", "dump", "Acquire::http::Proxy") if shutil.which("apt-config") else None
+    if proxy and "Proxy" in proxy.stdout:
+        (directory / "apt.conf").write_text(proxy.stdout)
+        options += ["--secret", f"id=apt,src={directory / 'apt.conf'}"]
+    return options
+
+
+def base(release: str) -> str:
+    """Make sure that a base image of a Debian release is there, and return its name.
+
+    Pulled where a registry can be reached; else bootstrapped from Debian's packages. A base
+    that another checkout bootstrapped from the same recipe is used again.
+    """
+    name = f"{CHECKOUT}/base:{release}"
+    if inspect(name, "{{.Id}}"):
+        return name
+    pulled = run("timeout", "300", "docker", "pull", "--quiet", f"debian:{release}-slim")
+    if pulled.returncode == 0:
+        run("docker", "tag", f"debian:{release}-slim", name)
+        return name
+    recipe = hashlib.sha256((ROOT / "docker/base/bootstrap").read_bytes() + release.encode()).hexdigest()[:16]
+    twin = run("docker", "images", "--quiet", "--filter", f"label=beanft.base={recipe}").stdout.split()
+    if twin:
+        run("docker", "tag", twin[0], name)
+        return name
+    print(f"  base:{release}  no registry answers: bootstrapping from Debian's packages", flush=True)
+    if not shutil.which("mmdebstrap"):
+        if os.geteuid() or not shutil.which("apt-get"):
+            raise BuildError(
+                f"debian:{release}-slim can't be pulled and mmdebstrap is missing: "
+                "give this machine a registry, or install mmdebstrap"
+            )
+        run("apt-get", "update", "-qq")
+        done = run("apt-get", "install", "-y", "-qq", "--no-install-recommends", "mmdebstrap")
+        if done.returncode:
+            raise BuildError(f"mmdebstrap could not be installed ({last_line(done.stderr)}): install it by hand")
+    done = run("docker/base/bootstrap", release, name, "beanft=image", f"beanft.base={recipe}")
+    if done.returncode:
+        raise BuildError(
+            f"the base image for Debian {release} could not be bootstrapped ({last_line(done.stderr)}): "
+            "is Debian's mirror in reach (DEBIAN_MIRROR names another), and is there room on the disk?"
+        )
+    return name
+
+
+def last_line(text: str) -> str:
+    """Return the last line that says something."""
+    return next((line.strip() for line in reversed(text.splitlines()) if line.strip()), "no message")
+
+
+def reference(name: str) -> str:
+    """Return an image's name in this checkout."""
+    return f"{CHECKOUT}/{name}"
+
+
+def build(name: str, image: Image, version: str, commit: str, epoch: str) -> None:
+    """Build one image and leave the log in build/logs."""
+    log = ROOT / "build" / "logs" / f"image-{name.replace(':', '-')}.log"
+    log.parent.mkdir(parents=True, exist_ok=True)
+    parent = base(image.release)
+    created = datetime.datetime.fromtimestamp(int(epoch), datetime.UTC).isoformat()
+    with tempfile.TemporaryDirectory() as directory:
+        command = ["docker", "build", "--file", image.dockerfile, "--tag", reference(name)]
+        command += ["--build-arg", f"BASE={parent}", "--build-arg", f"SOURCE_DATE_EPOCH={epoch}"]
+        command += ["--build-arg", f"VERSION={version}", "--build-arg", f"REVISION={commit}"]
+        command += ["--build-arg", f"CREATED={created}", *secrets(Path(directory))]
+        if image.target:
+            command += ["--target", image.target]
+        done = run(*command, "--progress=plain", image.context)
+    log.write_text(done.stdout + done.stderr)
+    if done.returncode:
+        cause = next(
+            (line for line in (done.stderr + done.stdout).splitlines() if "rror" in line or "no space" in line),
+            last_line(done.stderr),
+        )
+        raise BuildError(f"image {name} would not build ({cause.strip()}): the whole log is {log.relative_to(ROOT)}")
+
+
+def main(names: list[str]) -> None:
+    """Build the named images, or those a fleet needs."""
+    if not CHECKOUT:
+        raise BuildError("BEANFT_CHECKOUT is not set: call this by 'make images'")
+    for name in names:
+        if name not in IMAGES and not name.startswith("base:"):
+            raise BuildError(f"unknown image '{name}': use {', '.join(IMAGES)} or base:RELEASE")
+    version = (ROOT / "VERSION").read_text().strip()
+    commit = revision()
+    # The time of the last change to the inputs, so that other commits change no layer.
+    epoch = git("log", "-1", "--format=%ct", "--", *INPUTS) or git("log", "-1", "--format=%ct")
+    manifest = json.loads(MANIFEST.read_text()) if MANIFEST.exists() else {}
+    wanted = names or [*APPLICATION, "registry", f"host-ready:{os.environ.get('RELEASE') or 'trixie'}"]
+    for name in wanted:
+        if name.startswith("base:"):
+            print(f"  {name:<22}{base(name.split(':')[1])}", flush=True)
+            continue
+        started = time.monotonic()
+        before = inspect(reference(name), "{{.Id}}")
+        known = manifest.get(name, {})
+        if not (before and known.get("id") == before and known.get("inputs") == f"{version} {commit}"):
+            build(name, IMAGES[name], version, commit, epoch)
+        identity = inspect(reference(name), "{{.Id}}")
+        size = int(inspect(reference(name), "{{.Size}}") or 0)
+        manifest[name] = {
+            "reference": reference(name),
+            "id": identity,
+            "bytes": size,
+            "version": version,
+            "revision": commit,
+            "inputs": f"{version} {commit}",
+        }
+        MANIFEST.parent.mkdir(exist_ok=True)
+        MANIFEST.write_text(json.dumps(manifest, indent=2, sort_keys=True) + "\n")
+        state = "unchanged" if identity == before else "built"
+        print(f"  {name:<22}{size / 1e6:7.0f} MB  {state:<10}{time.monotonic() - started:6.1f} s", flush=True)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description="Build the images of this checkout.")
+    parser.add_argument("names", nargs="*", help="images to build; none: those a fleet needs")
+    try:
+        main(parser.parse_args().names)
+    except BuildError as error:
+        sys.exit(f"beanft: {error}")
