@@ -30,7 +30,11 @@ def to_onnx(pipeline: Any, numbers: int, texts: int) -> bytes:
     if texts:
         inputs.append(("text", StringTensorType([None, texts])))
     converted = convert_sklearn(
-        pipeline, initial_types=inputs, options={"zipmap": False}, target_opset=OPSET
+        pipeline,
+        name="beanft",  # without a name it is random, and equal models differ in their checksum
+        initial_types=inputs,
+        options={"zipmap": False},
+        target_opset=OPSET,
     )
     content: bytes = converted.SerializeToString()
     return content

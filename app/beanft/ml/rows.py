@@ -39,8 +39,9 @@ def make_inputs(numbers: Sequence[Sequence[float]], texts: Sequence[Sequence[str
     text_array = np.empty((count, len(texts[0]) if texts else 0), dtype=object)
     if text_array.size:
         text_array[:] = texts
-    number_array = np.array(numbers, dtype=np.float32).reshape(count, -1)
-    return Inputs(number_array, text_array)
+    if not count:
+        return Inputs(np.empty((0, 0), dtype=np.float32), text_array)
+    return Inputs(np.array(numbers, dtype=np.float32), text_array)
 
 
 def _json_number(value: Any) -> float | str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import BinaryIO, cast
+
 from flask import Blueprint, Response, make_response, render_template, request
 from flask.typing import ResponseReturnValue
 
@@ -47,7 +49,7 @@ def predict_csv(model_id: str) -> ResponseReturnValue:
     if sent is None or not sent.filename:
         return _page(model, 422, file_problems=["Choose a CSV file first."])
     try:
-        header, rows, answer = here.predictor.predict_csv(model, sent.stream)
+        header, rows, answer = here.predictor.predict_csv(model, cast("BinaryIO", sent.stream))
     except DataError as error:
         problems = [
             " ".join(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import BinaryIO, cast
+
 from flask import Blueprint, flash, make_response, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
@@ -48,7 +50,7 @@ def upload() -> ResponseReturnValue:
             here.settings.limits,
             user_id=user.id,
             name=service.display_name(sent.filename),
-            source=sent.stream,
+            source=cast("BinaryIO", sent.stream),
         )
     except DataError as error:
         return _list(422, [problem.message for problem in error.problems])

@@ -1,0 +1,191 @@
+"""A job is held by one worker at a time, and none is lost."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime as dt
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from beanft.config import Settings
+from beanft.core.database import Database, utcnow
+from beanft.core.errors import NotFoundError
+from beanft.jobs import service
+from beanft.jobs.models import Job
+from beanft.jobs.queue import JobQueue
+from beanft.jobs.runner import Runner
+from beanft.jobs.worker import Tender
+from beanft.storage.files import FileStorage
+from beanft.training.models import Model
+from beanft.training.sample import SAMPLES
+from beanft.uploader.models import Dataset
+from beanft.uploader.service import add_dataset
+from beanft.users.models import User
+
+
+@pytest.fixture
+def storage(settings: Settings) -> FileStorage:
+    return FileStorage(settings.storage_path)
+
+
+@pytest.fixture
+def dataset(
+    database: Database, settings: Settings, storage: FileStorage, make_user: Any
+) -> Dataset:
+    user: User = make_user("ada@example.org")
+    with (SAMPLES / "iris.csv").open("rb") as stream:
+        return add_dataset(
+            database, storage, settings.limits, user_id=user.id, name="iris.csv", source=stream
+        )
+
+
+@pytest.fixture
+def job(database: Database, dataset: Dataset) -> Job:
+    plan = {
+        "target": "species",
+        "features": ["petal_length", "petal_width"],
+        "estimator": "decision_tree",
+        "seed": 1,
+    }
+    job = Job(user_id=dataset.user_id, dataset_id=dataset.id, name="x", plan_data=plan)
+    with database.writing() as session:
+        session.add(job)
+    return job
+
+
+def state(database: Database, job: Job) -> Job:
+    with database.reading() as session:
+        return session.get_one(Job, job.id)
+
+
+def age(database: Database, job: Job, **columns: Any) -> None:
+    with database.writing() as session:
+        session.execute(sa.update(Job).where(Job.id == job.id).values(**columns))
+
+
+def runner(settings: Settings, database: Database, storage: FileStorage, **options: Any) -> Runner:
+    given = {"stopping": lambda: False, "announce": lambda _id: None, **options}
+    return Runner(settings, database, storage, **given)
+
+
+def test_one_worker_gets_a_job(database: Database, job: Job) -> None:
+    claim = service.claim_job(database, job.id, "a", 30)
+    assert claim is not None
+    assert service.claim_job(database, job.id, "b", 30) is None
+    assert service.renew(database, claim, 30, 50, "half")
+    assert (state(database, job).progress, state(database, job).attempt) == (50, 1)
+
+
+def test_a_dead_workers_job_goes_back_and_its_claim_is_void(database: Database, job: Job) -> None:
+    dead = service.claim_job(database, job.id, "a", 30)
+    assert dead is not None
+    assert service.sweep(database, queue_is_empty=True) == []
+    age(database, job, lease_expires_at=utcnow() - dt.timedelta(seconds=1))
+    assert service.sweep(database, queue_is_empty=False) == [job.id]
+    assert not service.renew(database, dead, 30, 1, "still here")
+    again = service.claim_job(database, job.id, "b", 30)
+    assert again is not None
+    assert again.attempt == 2
+    assert not service.fail(database, dead, "no")
+    assert state(database, job).state == "running"
+
+
+def test_after_three_deaths_the_job_fails(database: Database, job: Job) -> None:
+    for _ in range(service.MAX_ATTEMPTS):
+        assert service.claim_job(database, job.id, "a", 30)
+        age(database, job, lease_expires_at=utcnow() - dt.timedelta(seconds=1))
+        announced = service.sweep(database, queue_is_empty=False)
+    assert announced == []
+    assert state(database, job).state == "failed"
+    assert "died 3 times" in state(database, job).message
+
+
+def test_a_released_job_costs_no_attempt(database: Database, job: Job) -> None:
+    claim = service.claim_job(database, job.id, "a", 30)
+    assert claim is not None
+    assert service.release(database, claim)
+    assert (state(database, job).state, state(database, job).attempt) == ("queued", 0)
+    assert not service.renew(database, claim, 30, 1, "x")
+
+
+def test_a_job_that_the_queue_lost_is_announced_again(
+    settings: Settings, database: Database, job: Job
+) -> None:
+    age(database, job, announced_at=utcnow() - dt.timedelta(minutes=1))
+    assert service.sweep(database, queue_is_empty=False) == []
+    queue = JobQueue(settings.queue_path)
+    heartbeat = settings.run_dir / "heartbeat"
+    Tender(database, queue, heartbeat).tend()
+    assert heartbeat.exists()
+    assert queue.pending() == 1
+    message = queue.huey.storage.enqueued_items()[0]
+    assert job.id.encode() in message
+    assert b"pickle" not in message
+    assert message.startswith(b"[")
+    queue.huey.storage.close()
+
+
+def test_cancelling_is_for_the_owner_and_ends_the_claim(database: Database, job: Job) -> None:
+    claim = service.claim_job(database, job.id, "a", 30)
+    with pytest.raises(NotFoundError):
+        service.cancel(database, "somebody else", job.id)
+    assert service.cancel(database, job.user_id, job.id)
+    assert not service.cancel(database, job.user_id, job.id)
+    assert claim is not None
+    assert not service.renew(database, claim, 30, 1, "x")
+
+
+def test_a_run_makes_one_model_however_often_it_is_announced(
+    settings: Settings, database: Database, storage: FileStorage, job: Job
+) -> None:
+    worker = runner(settings, database, storage)
+    worker.run(job.id)
+    worker.run(job.id)
+    worker.run("no such job")
+    done = state(database, job)
+    assert (done.state, done.progress) == ("succeeded", 100)
+    with database.reading() as session:
+        model = session.scalars(sa.select(Model)).one()
+    assert done.model_id == model.id
+    assert model.metrics["accuracy"] > 0.9
+
+
+def test_a_refused_fit_says_why(
+    settings: Settings, database: Database, storage: FileStorage, job: Job
+) -> None:
+    age(database, job, plan_data={**job.plan_data, "features": []})
+    runner(settings, database, storage).run(job.id)
+    done = state(database, job)
+    assert done.state == "failed"
+    assert "Choose at least one column" in done.message
+
+
+def test_a_lost_file_is_our_fault_and_no_traceback_is_shown(
+    settings: Settings, database: Database, storage: FileStorage, dataset: Dataset, job: Job
+) -> None:
+    storage.delete(dataset.storage_key)
+    runner(settings, database, storage).run(job.id)
+    done = state(database, job)
+    assert done.state == "failed"
+    assert "on our side" in done.message
+
+
+def test_a_fit_that_takes_too_long_is_killed(
+    settings: Settings, database: Database, storage: FileStorage, job: Job
+) -> None:
+    hurried = dataclasses.replace(settings, fit_max_seconds=0.0)
+    runner(hurried, database, storage).run(job.id)
+    assert state(database, job).state == "failed"
+    assert "It took longer" in state(database, job).message
+
+
+def test_a_stopping_worker_takes_nothing(
+    settings: Settings, database: Database, storage: FileStorage, job: Job
+) -> None:
+    announced: list[str] = []
+    worker = runner(settings, database, storage, stopping=lambda: True, announce=announced.append)
+    worker.run(job.id)
+    assert announced == [job.id]
+    assert state(database, job).state == "queued"

@@ -1,0 +1,103 @@
+"""The supervisor: drain, stop, and fail when the server does."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from beanft.config import Settings
+from beanft.core.schema_revision import MIGRATIONS
+from beanft.health.marker import drain_marker
+
+
+class Served:
+    """A service under its supervisor, on the loopback."""
+
+    def __init__(self, settings: Settings, service: str, drain: str) -> None:
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.port = free.getsockname()[1]
+        settings.run_dir.mkdir(parents=True, exist_ok=True)
+        drain_marker(settings.run_dir).touch()  # left behind by the one before
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "beanft", "serve", service],
+            env={
+                "PATH": os.environ["PATH"],
+                "PYTHONPATH": str(MIGRATIONS.parent),
+                "BEANFT_ENVIRONMENT": "test",
+                "BEANFT_HOST": "127.0.0.1",
+                "BEANFT_PORT": str(self.port),
+                "BEANFT_DATABASE_URL": settings.database_url,
+                "BEANFT_QUEUE_PATH": str(settings.queue_path),
+                "BEANFT_STORAGE_PATH": str(settings.storage_path),
+                "BEANFT_RUN_DIR": str(settings.run_dir),
+                "BEANFT_DRAIN_SECONDS": drain,
+            },
+            stdout=subprocess.DEVNULL,
+        )
+
+    def status(self, path: str) -> tuple[int, str]:
+        """Fetch a path; 0 if nobody answers."""
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=5) as answer:
+                return answer.status, answer.read().decode()
+        except urllib.error.HTTPError as error:
+            with error:
+                return error.code, error.read().decode()
+        except OSError:
+            return 0, ""
+
+    def wait_ready(self) -> None:
+        """Wait until it is ready."""
+        end = time.monotonic() + 30
+        while self.status("/readyz")[0] != 200:
+            assert time.monotonic() < end, "it didn't become ready"
+            assert self.process.poll() is None
+            time.sleep(0.05)
+
+    def child(self) -> int:
+        """Return the server's process id."""
+        path = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children")
+        return int(path.read_text().split()[0])
+
+
+@pytest.fixture
+def served(settings: Settings, request: pytest.FixtureRequest) -> Iterator[Served]:
+    service, drain = request.param
+    found = Served(settings, service, drain)
+    yield found
+    if found.process.poll() is None:
+        found.process.terminate()
+    found.process.wait(30)
+
+
+@pytest.mark.parametrize("served", [("web", "1.5"), ("api", "1.5")], indirect=True)
+def test_sigterm_drains_first(served: Served) -> None:
+    served.wait_ready()
+    served.process.send_signal(signal.SIGTERM)
+    end = time.monotonic() + 1
+    while (answer := served.status("/readyz"))[0] == 200 and time.monotonic() < end:
+        time.sleep(0.02)
+    assert answer[0] == 503
+    assert json.loads(answer[1])["check"] == "draining"
+    assert served.status("/healthz")[0] == 200
+    assert served.process.wait(20) == 0
+    assert served.status("/healthz")[0] == 0
+
+
+@pytest.mark.parametrize("served", [("web", "0")], indirect=True)
+def test_a_dead_server_is_a_failure(served: Served) -> None:
+    served.wait_ready()
+    os.kill(served.child(), signal.SIGKILL)
+    assert served.process.wait(20) != 0

@@ -1,0 +1,165 @@
+"""Real workers: killed, stopped, raced for a job, and cancelled under."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from beanft.config import Settings
+from beanft.core.database import Database
+from beanft.core.schema_revision import MIGRATIONS
+from beanft.jobs import service as jobs
+from beanft.jobs.models import Job
+from beanft.jobs.queue import JobQueue
+from beanft.ml.plan import Plan
+from beanft.storage.files import FileStorage
+from beanft.training.models import Model
+from beanft.training.service import start_training
+from beanft.uploader.models import Dataset
+from beanft.uploader.service import add_dataset
+
+LEASE = 2.0
+
+
+def wait(what: Callable[[], Any], seconds: float = 40) -> Any:
+    """Wait until ``what`` returns something true, and return that."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if found := what():
+            return found
+        time.sleep(0.05)
+    raise AssertionError("it didn't happen in time")
+
+
+class Workers:
+    """Worker processes on the test's installation."""
+
+    def __init__(self, settings: Settings, tmp_path: Path) -> None:
+        self.settings = settings
+        self.tmp_path = tmp_path
+        self.running: list[subprocess.Popen[bytes]] = []
+
+    def start(self) -> subprocess.Popen[bytes]:
+        """Start one; it is ready when it has touched its heartbeat."""
+        run_dir = self.tmp_path / f"run-{len(self.running)}"
+        env = {
+            "PATH": os.environ["PATH"],
+            "PYTHONPATH": str(MIGRATIONS.parent),
+            "BEANFT_ENVIRONMENT": "test",
+            "BEANFT_DATABASE_URL": self.settings.database_url,
+            "BEANFT_QUEUE_PATH": str(self.settings.queue_path),
+            "BEANFT_STORAGE_PATH": str(self.settings.storage_path),
+            "BEANFT_RUN_DIR": str(run_dir),
+            "BEANFT_LEASE_SECONDS": str(LEASE),
+            "BEANFT_WORKER_GRACE_SECONDS": "0",
+        }
+        log = (self.tmp_path / f"log-{len(self.running)}").open("wb")
+        process = subprocess.Popen(
+            [sys.executable, "-m", "beanft", "run-worker"], env=env, stdout=log, stderr=log
+        )
+        log.close()
+        self.running.append(process)
+        return process
+
+    def ready(self) -> None:
+        """Wait until all are."""
+        for number in range(len(self.running)):
+            wait((self.tmp_path / f"run-{number}" / "heartbeat").exists)
+
+    def stop(self) -> None:
+        """Kill what is left."""
+        for process in self.running:
+            if process.poll() is None:
+                process.kill()
+            process.wait()
+
+
+@pytest.fixture
+def workers(settings: Settings, tmp_path: Path) -> Iterator[Workers]:
+    started = Workers(settings, tmp_path)
+    yield started
+    started.stop()
+
+
+@pytest.fixture
+def big(database: Database, settings: Settings, make_user: Any, tmp_path: Path) -> Dataset:
+    """A data set on which a forest takes seconds to fit."""
+    random.seed(0)
+    path = tmp_path / "big.csv"
+    names = [f"x{index}" for index in range(12)]
+    with path.open("w") as stream:
+        stream.write(",".join([*names, "y"]) + "\n")
+        for _ in range(6000):
+            row = [random.gauss(0, 1) for _ in names]
+            label = "ab"[sum(row) + random.gauss(0, 2) > 0]
+            stream.write(",".join([*(f"{x:.3f}" for x in row), label]) + "\n")
+    with path.open("rb") as stream:
+        return add_dataset(
+            database,
+            FileStorage(settings.storage_path),
+            settings.limits,
+            user_id=make_user("ada@example.org").id,
+            name="big.csv",
+            source=stream,
+        )
+
+
+def test_no_job_is_lost(
+    settings: Settings, database: Database, workers: Workers, big: Dataset
+) -> None:
+    queue = JobQueue(settings.queue_path)
+    plan = Plan("y", tuple(f"x{index}" for index in range(12)), "random_forest")
+
+    def start() -> Job:
+        return start_training(database, queue, settings.limits, big, plan)
+
+    def look(job: Job) -> Job:
+        with database.reading() as session:
+            return session.get_one(Job, job.id)
+
+    def running(job: Job) -> Job | None:
+        found = look(job)
+        return found if found.state == "running" and found.progress >= 35 else None
+
+    first, second = workers.start(), workers.start()
+    by_pid = {first.pid: first, second.pid: second}
+    workers.ready()
+
+    # Killed with SIGKILL in mid-fit: the other one finishes the job. Announced twice, it
+    # runs once.
+    job = start()
+    queue.announce(job.id)
+    held = wait(lambda: running(job))
+    killed = by_pid.pop(int(str(held.lease_owner).split(":")[1]))
+    killed.kill()
+    killed.wait()
+    done = wait(lambda: (found := look(job)).state == "succeeded" and found)
+    assert done.attempt == 2
+    with database.reading() as session:
+        assert len(session.scalars(sa.select(Model)).all()) == 1
+
+    # Cancelled in mid-fit: the fit is killed, and the worker takes the next job.
+    job = start()
+    wait(lambda: running(job))
+    assert jobs.cancel(database, job.user_id, job.id)
+
+    # Stopped with SIGTERM in mid-fit, with no grace: the job is handed back at once.
+    job = start()
+    wait(lambda: running(job))
+    ((_pid, last),) = by_pid.items()
+    last.send_signal(signal.SIGTERM)
+    assert last.wait(20) == 0
+    found = look(job)
+    assert (found.state, found.attempt, found.lease_owner) == ("queued", 0, None)
+    assert queue.pending() >= 1
+    queue.huey.storage.close()
