@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from collections.abc import Callable
 from typing import Any
@@ -18,6 +19,7 @@ from beanft.training.models import Model
 from beanft.uploader.models import Dataset
 from beanft.users import service
 from beanft.users.models import ApiKey, User, UserSession
+from beanft.wsgi import create_web
 
 PASSWORD = "a good long password"  # noqa: S105 - of accounts that live for one test
 
@@ -95,10 +97,6 @@ def test_cookies_and_a_fresh_session_at_log_in(
 
 
 def test_secure_cookies_where_asked(settings: Settings) -> None:
-    import dataclasses
-
-    from beanft.wsgi import create_web
-
     app = create_web(dataclasses.replace(settings, cookie_secure=True))
     answer = app.test_client().get("/login", base_url="https://localhost")
     assert answer.headers["Set-Cookie"].startswith("__Host-beanft=")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import warnings
 from typing import Any
 
 import pytest
@@ -54,6 +56,11 @@ def test_a_file_over_the_limit(settings: Settings, ada: Any) -> None:
     answer = ada[1].upload(b"a,b\n" + b"1,2\n" * 400_000)
     assert answer.status_code == 413
     assert [path for path in settings.storage_path.rglob("*") if path.is_file()] == []
+    del answer
+    with warnings.catch_warnings():
+        # The test client leaves the temporary files of large bodies to the collector.
+        warnings.simplefilter("ignore", ResourceWarning)
+        gc.collect()
 
 
 def test_a_form_without_a_file(ada: Any) -> None:
@@ -89,6 +96,7 @@ def test_pages_that_want_a_login_lead_there(visitor: Any, path: str) -> None:
 
 def test_samples_can_be_downloaded(web: Flask) -> None:
     client = web.test_client()
-    assert client.get("/samples/iris.csv").data == (SAMPLES / "iris.csv").read_bytes()
+    with client.get("/samples/iris.csv") as answer:
+        assert answer.data == (SAMPLES / "iris.csv").read_bytes()
     for name in ("README.md", "make_samples.py", "..%2f__init__.py"):
         assert client.get(f"/samples/{name}").status_code == 404

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 from typing import Any
 
 import pytest
@@ -23,8 +24,6 @@ def test_errors_are_pages_that_say_what_to_do(web: Flask) -> None:
         if kind == "broken":
             raise RuntimeError("secret detail")
         if kind == "busy":
-            import sqlite3
-
             raise sa.exc.OperationalError("x", None, sqlite3.OperationalError("locked"))
         raise {"403": ForbiddenError, "503": UnavailableError}[kind]("Do that instead.")
 
