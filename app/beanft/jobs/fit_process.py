@@ -120,7 +120,7 @@ class FitProcess:
             if self._connection.poll(seconds):
                 self._take(json.loads(self._connection.recv_bytes()))
         except EOFError:
-            self.outcome = {"kind": "broken", "message": NO_TRACE}
+            self.outcome = {"kind": "refused", "message": NO_TRACE}
         return self.outcome is not None
 
     def _take(self, message: dict[str, Any]) -> None:
