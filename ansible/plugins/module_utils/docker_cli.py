@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any, NoReturn, Protocol
 
 
@@ -34,6 +35,27 @@ def docker(module: Module, *arguments: str, data: str | None = None) -> str:
     if code:
         raise DockerError(summary(err or out))
     return out
+
+
+def stack_tasks(module: Module, stack: str) -> list[dict[str, Any]]:
+    """Return the inspected tasks of a stack; none where none has been made yet."""
+    for attempt in range(5):
+        try:
+            ids = docker(module, "stack", "ps", "--quiet", "--no-trunc", stack).split()
+            return list(docker_json(module, "inspect", "--type", "task", *ids)) if ids else []
+        except DockerError as error:
+            if "nothing found in stack" in str(error):
+                return []
+            # The engine forgets old tasks; one may go between the two questions.
+            if attempt == 4 or not re.search("not found|no such", str(error), re.IGNORECASE):
+                raise
+    return []
+
+
+def task_log(module: Module, task: str, lines: str = "all") -> str:
+    """Return the last lines of a task's log, what it wrote to stdout before what it wrote to stderr."""
+    code, out, err = module.run_command(["docker", "service", "logs", "--raw", "--tail", lines, task])
+    return f"(no log: {summary(err)})" if code else out + err
 
 
 def summary(text: str) -> str:

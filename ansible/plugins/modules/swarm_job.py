@@ -1,0 +1,131 @@
+#!/usr/bin/python
+"""Ansible module: runs one command once, as a job in the Swarm, and returns what it printed."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.docker_cli import DockerError, docker, stack_tasks, task_log
+
+DOCUMENTATION = r"""
+module: swarm_job
+short_description: Run a job in a Swarm
+description:
+  - Runs a service's image once with another command, where its volumes and secrets are, waits for it to end and
+    removes it. Fails with the job's own log where it fails.
+options:
+  name:
+    description: Name of the job's stack, gone afterwards.
+    type: str
+    required: true
+  service:
+    description: The service as a Compose file has it. Its C(deploy) may only hold placement and resources.
+    type: dict
+    required: true
+  shared:
+    description: The networks, volumes, secrets and configs of the Compose file.
+    type: dict
+    default: {}
+  command:
+    description: The command.
+    type: list
+    elements: str
+    required: true
+  timeout:
+    description: Seconds after which the job counts as failed and is removed.
+    type: int
+    default: 300
+"""
+
+EXAMPLES = r"""
+- name: Migrate
+  swarm_job:
+    name: beanft-migrate
+    service: "{{ stack.services.worker }}"
+    command: [db, upgrade]
+"""
+
+RETURN = r"""
+stdout_lines:
+  description: What the job printed.
+  returned: always
+  type: list
+  elements: str
+"""
+
+ENDED = ("complete", "failed", "rejected", "shutdown", "orphaned")
+
+
+def job_definition(module: AnsibleModule) -> dict[str, Any]:
+    """Return a Compose file with the job as its only service."""
+    service = {key: value for key, value in module.params["service"].items() if key != "healthcheck"}
+    deploy = service.get("deploy", {})
+    service["command"] = module.params["command"]
+    service["healthcheck"] = {"disable": True}
+    service["deploy"] = {
+        "mode": "replicated-job",
+        "replicas": 1,
+        "restart_policy": {"condition": "none"},
+        **{key: deploy[key] for key in ("placement", "resources") if key in deploy},
+    }
+    return {**module.params["shared"], "services": {"job": service}}
+
+
+def remove(module: AnsibleModule, name: str) -> None:
+    """Remove the job's stack if it is there."""
+    if docker(module, "service", "ls", "--quiet", "--filter", f"label=com.docker.stack.namespace={name}").split():
+        docker(module, "stack", "rm", name)
+
+
+def main() -> None:
+    """Run the module."""
+    module = AnsibleModule(
+        argument_spec={
+            "name": {"type": "str", "required": True},
+            "service": {"type": "dict", "required": True},
+            "shared": {"type": "dict", "default": {}},
+            "command": {"type": "list", "elements": "str", "required": True},
+            "timeout": {"type": "int", "default": 300},
+        },
+        supports_check_mode=True,
+    )
+    name, timeout = module.params["name"], module.params["timeout"]
+    if module.check_mode:
+        module.exit_json(changed=True, stdout_lines=[])
+    started = time.monotonic()
+    task: dict[str, Any] = {}
+    log = ""
+    try:
+        remove(module, name)
+        docker(
+            module, "stack", "deploy", "--resolve-image", "never", "--compose-file", "-", name,
+            data=json.dumps(job_definition(module)),
+        )  # fmt: skip
+        while time.monotonic() - started < timeout:
+            task = next(iter(stack_tasks(module, name)), {})
+            if task and task["Status"]["State"] in ENDED:
+                break
+            time.sleep(0.3)
+        if task:
+            log = task_log(module, task["ID"])
+        remove(module, name)
+    except DockerError as error:
+        module.fail_json(msg=f"job {name} could not be run: {error}")
+    lines = [line for line in log.splitlines() if line.strip()]
+    if not task or task["Status"]["State"] != "complete":
+        state = task["Status"]["State"] if task else "not started"
+        why = task.get("Status", {}).get("Err", "") if task else "no node meets its placement constraints"
+        if state not in ENDED:
+            why = f"not done after {timeout} s"
+        module.fail_json(
+            msg=f"job {name} ended as '{state}' ({why}). Its log ends: " + " / ".join(lines[-8:] or ["(empty)"]),
+            stdout_lines=lines,
+        )
+    module.exit_json(changed=True, stdout_lines=lines, seconds=round(time.monotonic() - started, 1))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,110 @@
+#!/usr/bin/python
+"""Ansible module: reads and writes release records in the Swarm's own store."""
+
+from __future__ import annotations
+
+import base64
+import json
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.docker_cli import DockerError, docker, docker_json
+
+DOCUMENTATION = r"""
+module: swarm_release
+short_description: Release records in the Swarm's store
+description:
+  - A record is an immutable config of the Swarm, so it can't be changed and is where the Swarm is.
+  - Without C(record), returns all records and which one is current. With it, writes it under the next number.
+options:
+  stack:
+    description: The stack whose releases these are.
+    type: str
+    required: true
+  record:
+    description: What to write. Its C(number) is filled in.
+    type: dict
+"""
+
+EXAMPLES = r"""
+- name: Releases
+  swarm_release:
+    stack: beanft
+"""
+
+RETURN = r"""
+releases:
+  description: All records, oldest first, each with C(current) and C(rolled_back).
+  returned: success
+  type: list
+  elements: dict
+current:
+  description: The record of what runs now, or an empty one.
+  returned: success
+  type: dict
+next:
+  description: The number that the next release gets.
+  returned: success
+  type: int
+"""
+
+LABEL = "beanft.release-of"
+
+
+def marked(records: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the records, oldest first, with what follows from the later ones.
+
+    The last that succeeded is current. One that a rollback left is marked as rolled back and
+    is not a target again.
+    """
+    ordered = sorted(records, key=lambda record: int(record["number"]))
+    succeeded = [record["number"] for record in ordered if record["result"] == "succeeded"]
+    left = {record["rolled_back"] for record in ordered if record.get("rolled_back")}
+    return [
+        {
+            **record,
+            "current": bool(succeeded) and record["number"] == succeeded[-1],
+            "is_rolled_back": record["number"] in left,
+        }
+        for record in ordered
+    ]
+
+
+def read(module: AnsibleModule, stack: str) -> list[dict[str, Any]]:
+    """Return all records of a stack's releases."""
+    ids = docker(module, "config", "ls", "--quiet", "--filter", f"label={LABEL}={stack}").split()
+    configs = docker_json(module, "config", "inspect", *ids) if ids else []
+    return marked([json.loads(base64.b64decode(config["Spec"]["Data"])) for config in configs])
+
+
+def main() -> None:
+    """Run the module."""
+    module = AnsibleModule(
+        argument_spec={
+            "stack": {"type": "str", "required": True},
+            "record": {"type": "dict"},
+        },
+        supports_check_mode=True,
+    )
+    stack, record = module.params["stack"], module.params["record"]
+    try:
+        releases = read(module, stack)
+        number = releases[-1]["number"] + 1 if releases else 1
+        if record is not None and not module.check_mode:
+            data = {**record, "number": number}
+            # The store refuses a name that exists: two writers can't take one number.
+            docker(
+                module, "config", "create", "--label", f"{LABEL}={stack}", "--label", "beanft=release",
+                f"{stack}-release-{number:05d}", "-",
+                data=json.dumps(data, sort_keys=True),
+            )  # fmt: skip
+            releases = read(module, stack)
+    except DockerError as error:
+        module.fail_json(msg=f"the release records of {stack} could not be used: {error}")
+    current = next((item for item in releases if item["current"]), {})
+    last = releases[-1]["number"] + 1 if releases else 1
+    module.exit_json(changed=record is not None, releases=releases, current=current, next=last, number=number)
+
+
+if __name__ == "__main__":
+    main()
