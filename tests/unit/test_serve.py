@@ -8,17 +8,21 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from beanft.config import Settings
+from beanft.core.database import Database
 from beanft.core.schema_revision import MIGRATIONS
 from beanft.health.marker import drain_marker
+from beanft.users import keys
 
 
 class Served:
@@ -94,6 +98,30 @@ def test_sigterm_drains_first(served: Served) -> None:
     assert served.status("/healthz")[0] == 200
     assert served.process.wait(20) == 0
     assert served.status("/healthz")[0] == 0
+
+
+@pytest.mark.parametrize("served", [("api", "0")], indirect=True)
+def test_a_request_in_flight_is_finished(
+    served: Served, database: Database, make_user: Any, iris: Any, make_model: Any
+) -> None:
+    user = make_user("ada@example.org")
+    _key, secret = keys.make_key(database, user.id, "test")
+    model = make_model(iris, user.id)
+    served.wait_ready()
+    rows = 90_000
+    content = b"sepal_length,sepal_width,petal_length,petal_width\n" + b"5.1,3.5,1.4,0.2\n" * rows
+    request = urllib.request.Request(
+        f"http://127.0.0.1:{served.port}/api/v1/models/{model.id}/predictions",
+        content,
+        {"Authorization": f"Bearer {secret}", "Content-Type": "text/csv"},
+    )
+    terminate = threading.Timer(0.2, served.process.send_signal, (signal.SIGTERM,))
+    terminate.start()
+    with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310
+        found = json.loads(answer.read())["predictions"]
+    assert terminate.finished.is_set(), "it answered too soon to show anything"
+    assert len(found) == rows
+    assert served.process.wait(20) == 0
 
 
 @pytest.mark.parametrize("served", [("web", "0")], indirect=True)
