@@ -11,6 +11,7 @@ import csv
 import html
 import io
 import json
+import platform
 import re
 import secrets
 import sys
@@ -59,6 +60,7 @@ class Smoke:
         self.password = secrets.token_urlsafe(16)
         self.registered = False
         self.dataset = self.model = self.key = ""
+        self.seen = ""
         self.accuracy: dict[str, float] = {}
 
     def get(self, path: str, status: int = 200) -> requests.Response:
@@ -95,7 +97,8 @@ class Smoke:
             seen.append(revision)
         if seen[0] != seen[1]:
             raise StepError(f"Web runs {seen[0]} and the API {seen[1]}.")
-        return str(seen[0])[:12]
+        self.seen = str(seen[0])
+        return self.seen[:12]
 
     def metrics_hidden(self) -> str:
         """Nobody outside sees /metrics."""
@@ -272,7 +275,12 @@ def main() -> int:
         rows.append({**measure, "bound": LEAST_ACCURACY, "holds": holds, "note": ""})
         print(f"    accuracy {where:<23} {share:>8.4f}")
     if options.json:
-        report = {"target": "smoke", "revision": options.expect_revision, "rows": rows}
+        report = {
+            "target": "smoke",
+            "revision": smoke.seen or options.expect_revision,
+            "machine": platform.platform(),
+            "rows": rows,
+        }
         options.json.parent.mkdir(parents=True, exist_ok=True)
         options.json.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
     if failure is not None:

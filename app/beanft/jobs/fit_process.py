@@ -52,8 +52,10 @@ def _fit(connection: Connection, order: str, source: str, target: str) -> None:
             )
         Path(target).write_bytes(trained.content)
         send("done", schema=trained.schema.to_dict(), metrics=trained.metrics)
-    except (DataError, ConversionError) as error:
+    except DataError as error:
         send("refused", message=str(error))
+    except ConversionError as error:
+        send("refused", message=f"{error} Try another estimator.")
     except MemoryError:
         send("refused", message="There was not enough memory to train on this data set.")
     except Exception:

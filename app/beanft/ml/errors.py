@@ -23,6 +23,13 @@ class Problem:
     column: str | None = None
     field: str | None = None
 
+    def sentence(self) -> str:
+        """Return the message with its row and column, for people."""
+        if self.column is None or repr(self.column) in self.message:
+            return self.message
+        where = f"Row {self.row}, column" if self.row else "Column"
+        return f"{where} {self.column!r} {self.message}."
+
     def to_dict(self) -> dict[str, Any]:
         """Return what is known, for an error answer."""
         pairs = {
@@ -41,7 +48,7 @@ class DataError(ValueError):
     def __init__(self, problems: Sequence[Problem] | str) -> None:
         if isinstance(problems, str):
             problems = [Problem(problems)]
-        super().__init__(problems[0].message)
+        super().__init__(problems[0].sentence())
         self.problems = list(problems[:MOST_PROBLEMS])
 
 

@@ -51,18 +51,7 @@ def predict_csv(model_id: str) -> ResponseReturnValue:
     try:
         header, rows, answer = here.predictor.predict_csv(model, cast("BinaryIO", sent.stream))
     except DataError as error:
-        problems = [
-            " ".join(
-                part
-                for part in (
-                    f"Row {problem.row}:" if problem.row else "",
-                    f"column {problem.column!r}" if problem.column else "",
-                    problem.message,
-                )
-                if part
-            )
-            for problem in error.problems
-        ]
+        problems = [problem.sentence() for problem in error.problems]
         return _page(model, 422, file_problems=problems)
     here.metrics.predicted(len(rows))
     response = Response(predictions_csv(model, header, rows, answer), mimetype="text/csv")
