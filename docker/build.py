@@ -65,7 +65,12 @@ IMAGES = {
 def run(*command: str, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
     """Run a command in the project's root and return what it printed."""
     return subprocess.run(
-        command, cwd=ROOT, text=True, capture_output=True, check=False, env={**os.environ, **(env or {})}
+        command,
+        cwd=ROOT,
+        text=True,
+        capture_output=True,
+        check=False,
+        env={**os.environ, **(env or {})},
     )
 
 
@@ -105,7 +110,12 @@ def secrets(directory: Path) -> list[str]:
     home = Path.home()
     candidates = {
         "ca": [os.environ.get("SSL_CERT_FILE"), "/etc/ssl/certs/ca-certificates.crt"],
-        "pip": [os.environ.get("PIP_CONFIG_FILE"), home / ".config/pip/pip.conf", home / ".pip/pip.conf", "/etc/pip.conf"],
+        "pip": [
+            os.environ.get("PIP_CONFIG_FILE"),
+            home / ".config/pip/pip.conf",
+            home / ".pip/pip.conf",
+            "/etc/pip.conf",
+        ],
         "npmrc": [os.environ.get("NPM_CONFIG_USERCONFIG"), home / ".npmrc"],
     }
     options = []
@@ -113,7 +123,9 @@ def secrets(directory: Path) -> list[str]:
         found = next((Path(path) for path in paths if path and Path(path).is_file()), None)
         if found:
             options += ["--secret", f"id={name},src={found}"]
-    proxy = run("apt-config", "dump", "Acquire::http::Proxy") if shutil.which("apt-config") else None
+    proxy = (
+        run("apt-config", "dump", "Acquire::http::Proxy") if shutil.which("apt-config") else None
+    )
     if proxy and "Proxy" in proxy.stdout:
         (directory / "apt.conf").write_text(proxy.stdout)
         options += ["--secret", f"id=apt,src={directory / 'apt.conf'}"]
@@ -133,12 +145,18 @@ def base(release: str) -> str:
     if pulled.returncode == 0:
         run("docker", "tag", f"debian:{release}-slim", name)
         return name
-    recipe = hashlib.sha256((ROOT / "docker/base/bootstrap").read_bytes() + release.encode()).hexdigest()[:16]
-    twin = run("docker", "images", "--quiet", "--filter", f"label=beanft.base={recipe}").stdout.split()
+    recipe = hashlib.sha256(
+        (ROOT / "docker/base/bootstrap").read_bytes() + release.encode()
+    ).hexdigest()[:16]
+    twin = run(
+        "docker", "images", "--quiet", "--filter", f"label=beanft.base={recipe}"
+    ).stdout.split()
     if twin:
         run("docker", "tag", twin[0], name)
         return name
-    print(f"  base:{release}  no registry answers: bootstrapping from Debian's packages", flush=True)
+    print(
+        f"  base:{release}  no registry answers: bootstrapping from Debian's packages", flush=True
+    )
     if not shutil.which("mmdebstrap"):
         if os.geteuid() or not shutil.which("apt-get"):
             raise BuildError(
@@ -148,7 +166,9 @@ def base(release: str) -> str:
         run("apt-get", "update", "-qq")
         done = run("apt-get", "install", "-y", "-qq", "--no-install-recommends", "mmdebstrap")
         if done.returncode:
-            raise BuildError(f"mmdebstrap could not be installed ({last_line(done.stderr)}): install it by hand")
+            raise BuildError(
+                f"mmdebstrap could not be installed ({last_line(done.stderr)}): install it by hand"
+            )
     done = run("docker/base/bootstrap", release, name, "beanft=image", f"beanft.base={recipe}")
     if done.returncode:
         raise BuildError(
@@ -160,7 +180,9 @@ def base(release: str) -> str:
 
 def last_line(text: str) -> str:
     """Return the last line that says something."""
-    return next((line.strip() for line in reversed(text.splitlines()) if line.strip()), "no message")
+    return next(
+        (line.strip() for line in reversed(text.splitlines()) if line.strip()), "no message"
+    )
 
 
 def reference(name: str) -> str:
@@ -185,10 +207,16 @@ def build(name: str, image: Image, version: str, commit: str, epoch: str) -> Non
     log.write_text(done.stdout + done.stderr)
     if done.returncode:
         cause = next(
-            (line for line in (done.stderr + done.stdout).splitlines() if "rror" in line or "no space" in line),
+            (
+                line
+                for line in (done.stderr + done.stdout).splitlines()
+                if "rror" in line or "no space" in line
+            ),
             last_line(done.stderr),
         )
-        raise BuildError(f"image {name} would not build ({cause.strip()}): the whole log is {log.relative_to(ROOT)}")
+        raise BuildError(
+            f"image {name} would not build ({cause.strip()}): the whole log is {log.relative_to(ROOT)}"
+        )
 
 
 def main(names: list[str]) -> None:
@@ -203,7 +231,11 @@ def main(names: list[str]) -> None:
     # The time of the last change to the inputs, so that other commits change no layer.
     epoch = git("log", "-1", "--format=%ct", "--", *INPUTS) or git("log", "-1", "--format=%ct")
     manifest = json.loads(MANIFEST.read_text()) if MANIFEST.exists() else {}
-    wanted = names or [*APPLICATION, "registry", f"host-ready:{os.environ.get('RELEASE') or 'trixie'}"]
+    wanted = names or [
+        *APPLICATION,
+        "registry",
+        f"host-ready:{os.environ.get('RELEASE') or 'trixie'}",
+    ]
     for name in wanted:
         if name.startswith("base:"):
             print(f"  {name:<22}{base(name.split(':')[1])}", flush=True)
@@ -211,7 +243,9 @@ def main(names: list[str]) -> None:
         started = time.monotonic()
         before = inspect(reference(name), "{{.Id}}")
         known = manifest.get(name, {})
-        if not (before and known.get("id") == before and known.get("inputs") == f"{version} {commit}"):
+        if not (
+            before and known.get("id") == before and known.get("inputs") == f"{version} {commit}"
+        ):
             build(name, IMAGES[name], version, commit, epoch)
         identity = inspect(reference(name), "{{.Id}}")
         size = int(inspect(reference(name), "{{.Size}}") or 0)
@@ -226,7 +260,10 @@ def main(names: list[str]) -> None:
         MANIFEST.parent.mkdir(exist_ok=True)
         MANIFEST.write_text(json.dumps(manifest, indent=2, sort_keys=True) + "\n")
         state = "unchanged" if identity == before else "built"
-        print(f"  {name:<22}{size / 1e6:7.0f} MB  {state:<10}{time.monotonic() - started:6.1f} s", flush=True)
+        print(
+            f"  {name:<22}{size / 1e6:7.0f} MB  {state:<10}{time.monotonic() - started:6.1f} s",
+            flush=True,
+        )
 
 
 if __name__ == "__main__":

@@ -1,0 +1,120 @@
+# The front door. `make help` lists the targets; a pipeline calls the same ones as a person.
+# Each target's work is in bin/, where it can be read and linted.
+MAKEFLAGS += --no-print-directory --warn-undefined-variables
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+ENV ?= local
+CLOUD ?= local
+NODES ?= 1
+RELEASE ?= trixie
+TO ?=
+HOST ?= m1
+SERVICE ?= web
+ROLE ?=
+export ENV CLOUD NODES RELEASE TO
+
+##@ The two that matter
+.PHONY: up test
+up: ## from a clean machine to a running, verified deployment (NODES=1, 3 or 5)
+	@bin/up
+
+test: ## everything that proves it: check, pages, API, roles, a fleet (needs root or Docker)
+	@bin/test
+
+##@ Operate (ENV=local, staging or production; CLOUD=local, aws, azure or gcp)
+.PHONY: provision site deploy rollback releases smoke status logs ssh down destroy
+provision: engine ## create the machines (NODES=)
+	@bin/images $(if $(filter local,$(CLOUD)),host-ready:$(RELEASE))
+	@bin/play provision
+
+site: tools ## make the machines ready: packages, Docker, one Swarm
+	@bin/play site
+
+deploy: images ## build, then deploy what is in this checkout
+	@bin/play deploy
+
+rollback: tools ## go back to the release before, or to release TO=
+	@bin/play rollback
+
+releases: tools ## list the releases
+	@bin/play releases
+
+smoke: tools ## ask the deployed site what a visitor and a client would
+	@bin/smoke
+
+status: tools ## machines, services, tasks, and what the entry serves
+	@bin/status
+
+logs: tools ## logs of SERVICE=web, api, worker or edge (TAIL=100)
+	@bin/logs $(SERVICE)
+
+ssh: tools ## a shell on HOST=m1
+	@bin/ssh $(HOST)
+
+down: ## remove everything of this checkout: machines, networks, volumes, registry
+	@bin/down
+
+destroy: tools ## remove the machines of ENV at CLOUD
+	@bin/play destroy
+
+##@ Build
+.PHONY: tools engine base images clean
+tools: ## the control machine's tools, from hashed lock files
+	@bin/tools
+
+engine: tools ## a Docker engine: found, else Debian's installed and started
+	@bin/engine
+
+base: engine ## the base image: pulled, else bootstrapped from Debian's packages
+	@bin/images base:trixie
+
+images: engine ## web, api, worker, edge, registry and machine images
+	@bin/images
+
+clean: down ## also remove this checkout's images, tools and reports
+	@bin/clean
+
+##@ Check
+.PHONY: check lint types unit test-web test-infra molecule test-fleet
+check: lint types unit test-infra ## linters, types, unit tests: under two minutes
+
+lint: engine ## ruff, yamllint, ansible-lint, shellcheck, hadolint, the Jenkinsfile
+	@bin/lint
+
+types: tools ## mypy, strict
+	@bin/types
+
+unit: tools ## unit tests of the application and of the plugins
+	@bin/pytest unit -q -n 2 tests/unit tests/plugins
+
+test-web: tools ## tests of pages and API
+	@bin/pytest web -q -n 2 tests/web tests/api
+
+test-infra: engine ## tests of roles, templates, Jenkinsfile and inventories
+	@bin/images base:trixie
+	@bin/pytest infra -q tests/infra tests/inventories
+
+molecule: engine ## roles on real machines (ROLE=docker for one)
+	@molecule/run $(ROLE)
+
+test-fleet: images ## three machines: version A, version B, roll back, broken version
+	@bin/pytest fleet -v -s tests/fleet
+
+##@ Measure
+.PHONY: bench-deploy bench-images
+bench-deploy: images ## seconds and bytes of `make up` and of a code-only deploy to three machines
+	@python3 tests/bench/deploy.py
+
+bench-images: images ## sizes of the images, and how long api takes to be ready
+	@bin/bench images
+
+.PHONY: help
+help: ## this
+	@awk 'BEGIN {FS = ":.*## "} \
+	  /^##@ / {printf "\n%s\n", substr($$0, 5)} \
+	  /^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' Makefile
+
+.DEFAULT:
+	@echo "beanft: no target '$@': 'make help' lists them" >&2; exit 2
