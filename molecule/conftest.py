@@ -1,0 +1,36 @@
+"""What the roles' tests share: an image to run, and the journal of a unit beside a failure."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+
+import pytest
+from helpers import BASE, STATE, load
+from testinfra.host import Host
+
+
+@pytest.fixture
+def base_image(host: Host) -> str:
+    """Return an image that this machine has: Debian, with bash and Perl."""
+    load(host, BASE)
+    return BASE
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Let testinfra find the machines of this scenario."""
+    config.option.ssh_config = str(STATE / "ssh_config")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Show the journal of the units that a module names in JOURNAL beside a failure."""
+    report = yield
+    if report.failed and isinstance(item, pytest.Function):
+        host = item.funcargs.get("host")
+        for unit in getattr(item.module, "JOURNAL", []):
+            if isinstance(host, Host):
+                journal = host.run("journalctl --unit %s --lines 40 --no-pager", unit)
+                report.sections.append((f"journal of {unit}", journal.stdout + journal.stderr))
+    return report

@@ -1,0 +1,84 @@
+"""Running playbooks from tests, and bringing images to machines."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from testinfra.host import Host
+
+ROOT = Path(os.environ["BEANFT_ROOT"])
+STATE = Path(os.environ["BEANFT_STATE"])
+BASE = f"{os.environ['BEANFT_CHECKOUT']}/base:trixie"
+
+
+@dataclass(frozen=True)
+class Run:
+    """How a run of ansible-playbook ended."""
+
+    code: int
+    changed: dict[str, list[str]]
+    """Names of tasks that changed something, by machine."""
+    messages: list[str]
+    """What failing tasks said."""
+
+
+def playbook(path: Path, *options: str) -> Run:
+    """Run a playbook against the machines of this scenario."""
+    done = subprocess.run(
+        ["ansible-playbook", "--inventory", str(ROOT / "ansible/inventories/local"), *options, path],
+        env={**os.environ, "ANSIBLE_STDOUT_CALLBACK": "ansible.posix.json"},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
+    )
+    try:
+        report, _ = json.JSONDecoder().raw_decode(done.stdout[done.stdout.index("{") :])
+    except ValueError:
+        pytest.fail(f"ansible-playbook said nothing that can be read: {done.stdout}{done.stderr}")
+    changed: dict[str, list[str]] = {}
+    messages = []
+    for play in report["plays"]:
+        for task in play["tasks"]:
+            for name, result in task["hosts"].items():
+                if result.get("changed"):
+                    changed.setdefault(name.rsplit("-", 1)[-1], []).append(task["task"]["name"])
+                if result.get("failed"):
+                    messages.append(str(result.get("msg", result)))
+    return Run(done.returncode, changed, messages)
+
+
+def apply(
+    role: str,
+    *,
+    target: str = "machines",
+    tasks_from: str = "main",
+    made_up: dict[str, Any] | None = None,
+    variables: dict[str, Any] | None = None,
+) -> Run:
+    """Apply a role once more, with facts made up and with other variables."""
+    extra = {"role": role, "target": target, "tasks_from": tasks_from, "made_up": made_up or {}}
+    return playbook(
+        ROOT / "molecule/shared/role.yml", "--extra-vars", json.dumps(extra | (variables or {}))
+    )
+
+
+def load(host: Host, image: str) -> None:
+    """Bring an image of the control machine's engine to a machine's."""
+    if host.run("docker image inspect %s", image).rc == 0:
+        return
+    machine = host.backend.get_pytest_id().removeprefix("ssh://")
+    with subprocess.Popen(["docker", "save", image], stdout=subprocess.PIPE) as save:
+        subprocess.run(
+            ["ssh", "-F", STATE / "ssh_config", machine, "sudo docker load --quiet"],
+            stdin=save.stdout,
+            stdout=subprocess.DEVNULL,
+            check=True,
+        )
+    assert save.returncode == 0
