@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import testinfra
 from testinfra.host import Host
 
 ROOT = Path(os.environ["BEANFT_ROOT"])
@@ -69,14 +70,19 @@ def apply(
     )
 
 
+def machine(name: str) -> Host:
+    """Return a machine of this scenario by its name."""
+    return testinfra.get_host(f"ssh://{name}", ssh_config=str(STATE / "ssh_config"), sudo=True)
+
+
 def load(host: Host, image: str) -> None:
     """Bring an image of the control machine's engine to a machine's."""
     if host.run("docker image inspect %s", image).rc == 0:
         return
-    machine = host.backend.get_pytest_id().removeprefix("ssh://")
+    name = host.backend.get_pytest_id().removeprefix("ssh://")
     with subprocess.Popen(["docker", "save", image], stdout=subprocess.PIPE) as save:
         subprocess.run(
-            ["ssh", "-F", STATE / "ssh_config", machine, "sudo docker load --quiet"],
+            ["ssh", "-F", STATE / "ssh_config", name, "sudo docker load --quiet"],
             stdin=save.stdout,
             stdout=subprocess.DEVNULL,
             check=True,
