@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
 from typing import Any, NoReturn, Protocol
 
 
@@ -13,25 +14,55 @@ class Module(Protocol):
     params: dict[str, Any]
     check_mode: bool
 
-    def run_command(self, args: list[str], **options: Any) -> tuple[int, str, str]:
-        """Run a command and return its exit code, stdout and stderr."""
-
     def fail_json(self, msg: str, **values: Any) -> NoReturn:
         """End the module with an error."""
+
+
+# A client that waits for an engine that has hung waits for ever; what moves images may take long.
+SECONDS = 90
+TRANSFER_SECONDS = 1800
+LOG_SECONDS = 20
 
 
 class DockerError(Exception):
     """The docker client failed; the message is what it said, in one line."""
 
 
-def docker(module: Module, *arguments: str, data: str | None = None) -> str:
+def run(arguments: tuple[str, ...], data: str | None, seconds: float) -> tuple[int, str, str]:
+    """Run the docker client; return its exit code, stdout and stderr.
+
+    Not by AnsibleModule.run_command, which knows no bound in time and may not be called in threads.
+
+    Raises:
+        DockerError: there is no client, or it did not end in time.
+    """
+    try:
+        done = subprocess.run(
+            ["docker", *arguments],
+            input=data or "",
+            capture_output=True,
+            encoding="utf-8",
+            errors="replace",
+            timeout=seconds,
+            check=False,
+        )
+    except OSError as error:
+        raise DockerError(f"the docker client could not be run: {error}") from error
+    except subprocess.TimeoutExpired as error:
+        command = " ".join(arguments[:2])
+        raise DockerError(f"'docker {command}' did not end within {seconds:.0f} s") from error
+    return done.returncode, done.stdout, done.stderr
+
+
+def docker(
+    module: Module, *arguments: str, data: str | None = None, seconds: float = SECONDS
+) -> str:
     """Run the docker client and return its stdout.
 
     Raises:
-        DockerError: it exited with something other than 0.
+        DockerError: it exited with something other than 0, or not in time.
     """
-    options = {"data": data, "binary_data": True} if data is not None else {}
-    code, out, err = module.run_command(["docker", *arguments], **options)
+    code, out, err = run(arguments, data, seconds)
     if code:
         raise DockerError(summary(err or out))
     return out
@@ -54,7 +85,11 @@ def stack_tasks(module: Module, stack: str) -> list[dict[str, Any]]:
 
 def task_log(module: Module, task: str, lines: str = "all") -> str:
     """Return the last lines of a task's log, what it wrote to stdout before what it wrote to stderr."""
-    code, out, err = module.run_command(["docker", "service", "logs", "--raw", "--tail", lines, task])
+    try:
+        # The engine asks the task's machine, which may be the one that died.
+        code, out, err = run(("service", "logs", "--raw", "--tail", lines, task), None, LOG_SECONDS)
+    except DockerError as error:
+        return f"(no log: {error})"
     return f"(no log: {summary(err)})" if code else out + err
 
 

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.docker_cli import DockerError, docker, inspect_images
+from ansible.module_utils.docker_cli import TRANSFER_SECONDS, DockerError, docker, inspect_images
 
 DOCUMENTATION = r"""
 module: image_publish
@@ -58,7 +58,7 @@ def known_digest(image: dict[str, Any], repository: str) -> str:
 def publish(module: AnsibleModule, local: str, repository: str) -> tuple[str, int]:
     """Push one image; return its digest and how many layers moved."""
     docker(module, "tag", local, repository)
-    out = docker(module, "push", repository)
+    out = docker(module, "push", repository, seconds=TRANSFER_SECONDS)
     match = re.search(r"digest: (sha256:[0-9a-f]{64})", out)
     if not match:
         raise DockerError(f"docker push of {local} reported no digest")
@@ -81,9 +81,11 @@ def main() -> None:
         module.fail_json(msg=f"not built: {', '.join(missing)}. Run 'make images' first.")
     digests: dict[str, str] = {}
     layers = 0
+    known = {
+        name: known_digest(present[local], f"{registry}/{name}") for local, name in images.items()
+    }
     if module.check_mode:
-        digests = {name: known_digest(present[local], f"{registry}/{name}") for local, name in images.items()}
-        module.exit_json(changed=not all(digests.values()), digests=digests, layers=0)
+        module.exit_json(changed=not all(known.values()), digests=known, layers=0)
     try:
         with ThreadPoolExecutor(max_workers=4) as pool:
             jobs = {
@@ -95,7 +97,8 @@ def main() -> None:
                 layers += moved
     except DockerError as error:
         module.fail_json(msg=f"the registry at {registry} did not take the images: {error}")
-    module.exit_json(changed=layers > 0, digests=digests, layers=layers)
+    # Images may differ in nothing but their configuration: no layer moves, and the digest is new.
+    module.exit_json(changed=layers > 0 or digests != known, digests=digests, layers=layers)
 
 
 if __name__ == "__main__":

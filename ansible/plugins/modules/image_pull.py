@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.docker_cli import DockerError, docker, inspect_images
+from ansible.module_utils.docker_cli import TRANSFER_SECONDS, DockerError, docker, inspect_images
 
 DOCUMENTATION = r"""
 module: image_pull
@@ -66,13 +66,20 @@ def main() -> None:
     images = module.params["images"]
     unpinned = [image for image in images if "@sha256:" not in image]
     if unpinned:
-        module.fail_json(msg=f"images are pulled by digest, and these have none: {', '.join(unpinned)}")
+        module.fail_json(
+            msg=f"images are pulled by digest, and these have none: {', '.join(unpinned)}"
+        )
     wanted = sorted(set(images) - set(inspect_images(module, images)))
     started, before = time.monotonic(), received()
     if wanted and not module.check_mode:
         try:
             with ThreadPoolExecutor(max_workers=4) as pool:
-                list(pool.map(lambda image: docker(module, "pull", "--quiet", image), wanted))
+                jobs = [
+                    pool.submit(docker, module, "pull", "--quiet", image, seconds=TRANSFER_SECONDS)
+                    for image in wanted
+                ]
+            for job in jobs:
+                job.result()
         except DockerError as error:
             module.fail_json(
                 msg=f"an image could not be pulled ({error}): is the registry in reach of this machine, "

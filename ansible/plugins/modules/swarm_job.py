@@ -54,14 +54,21 @@ stdout_lines:
   returned: always
   type: list
   elements: str
+seconds:
+  description: How long the job took.
+  returned: success
+  type: float
 """
 
+POLL_SECONDS = 0.3
 ENDED = ("complete", "failed", "rejected", "shutdown", "orphaned")
 
 
 def job_definition(module: AnsibleModule) -> dict[str, Any]:
     """Return a Compose file with the job as its only service."""
-    service = {key: value for key, value in module.params["service"].items() if key != "healthcheck"}
+    service = {
+        key: value for key, value in module.params["service"].items() if key != "healthcheck"
+    }
     deploy = service.get("deploy", {})
     service["command"] = module.params["command"]
     service["healthcheck"] = {"disable": True}
@@ -74,10 +81,44 @@ def job_definition(module: AnsibleModule) -> dict[str, Any]:
     return {**module.params["shared"], "services": {"job": service}}
 
 
+def services(module: AnsibleModule, name: str) -> list[str]:
+    """Return the (short) ids of the stack's services."""
+    found = docker(
+        module, "service", "ls", "--quiet", "--filter", f"label=com.docker.stack.namespace={name}"
+    )
+    return str(found).split()
+
+
 def remove(module: AnsibleModule, name: str) -> None:
     """Remove the job's stack if it is there."""
-    if docker(module, "service", "ls", "--quiet", "--filter", f"label=com.docker.stack.namespace={name}").split():
+    if services(module, name):
         docker(module, "stack", "rm", name)
+
+
+def current_task(module: AnsibleModule, name: str) -> dict[str, Any]:
+    """Return the job's task, or {}; tasks outlive a service that an earlier run left and this one removed."""
+    ids = tuple(services(module, name))
+    tasks = stack_tasks(module, name) if ids else []
+    return next((task for task in tasks if task["ServiceID"].startswith(ids)), {})
+
+
+def follow(module: AnsibleModule, name: str, seconds: float) -> dict[str, Any]:
+    """Wait for the job's task to end; return it as it was last seen, or {}.
+
+    An engine that does not answer, as while managers elect a leader, is asked again until time is up.
+    """
+    deadline = time.monotonic() + seconds
+    task: dict[str, Any] = {}
+    while True:
+        late = time.monotonic() > deadline
+        try:
+            task = current_task(module, name) or task
+        except DockerError:
+            if late:
+                raise
+        if late or (task and task["Status"]["State"] in ENDED):
+            return task
+        time.sleep(POLL_SECONDS)
 
 
 def main() -> None:
@@ -104,24 +145,28 @@ def main() -> None:
             module, "stack", "deploy", "--resolve-image", "never", "--compose-file", "-", name,
             data=json.dumps(job_definition(module)),
         )  # fmt: skip
-        while time.monotonic() - started < timeout:
-            task = next(iter(stack_tasks(module, name)), {})
-            if task and task["Status"]["State"] in ENDED:
-                break
-            time.sleep(0.3)
-        if task:
-            log = task_log(module, task["ID"])
-        remove(module, name)
+        try:
+            task = follow(module, name, timeout)
+            if task:
+                log = task_log(module, task["ID"])
+        finally:
+            # Also where the engine stopped answering: nothing may go on behind the back of who asked.
+            remove(module, name)
     except DockerError as error:
         module.fail_json(msg=f"job {name} could not be run: {error}")
     lines = [line for line in log.splitlines() if line.strip()]
     if not task or task["Status"]["State"] != "complete":
         state = task["Status"]["State"] if task else "not started"
-        why = task.get("Status", {}).get("Err", "") if task else "no node meets its placement constraints"
+        why = (
+            task.get("Status", {}).get("Err", "")
+            if task
+            else "no node meets its placement constraints"
+        )
         if state not in ENDED:
-            why = f"not done after {timeout} s"
+            why = f"not done after {timeout} s" + (f": {why}" if why else "")
         module.fail_json(
-            msg=f"job {name} ended as '{state}' ({why}). Its log ends: " + " / ".join(lines[-8:] or ["(empty)"]),
+            msg=f"job {name} ended as '{state}' ({why}). Its log ends: "
+            + " / ".join(lines[-8:] or ["(empty)"]),
             stdout_lines=lines,
         )
     module.exit_json(changed=True, stdout_lines=lines, seconds=round(time.monotonic() - started, 1))

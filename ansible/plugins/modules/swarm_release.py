@@ -34,7 +34,8 @@ EXAMPLES = r"""
 
 RETURN = r"""
 releases:
-  description: All records, oldest first, each with C(current) and C(rolled_back).
+  description: >-
+    All records, oldest first, each with C(current), C(is_rolled_back), and C(is_target) where a rollback may go.
   returned: success
   type: list
   elements: dict
@@ -46,6 +47,10 @@ next:
   description: The number that the next release gets.
   returned: success
   type: int
+number:
+  description: The number of the record that was written, or would be.
+  returned: success
+  type: int
 """
 
 LABEL = "beanft.release-of"
@@ -54,17 +59,31 @@ LABEL = "beanft.release-of"
 def marked(records: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Return the records, oldest first, with what follows from the later ones.
 
-    The last that succeeded is current. One that a rollback left is marked as rolled back and
-    is not a target again.
+    The last that succeeded is current. One that a rollback left is marked as rolled back and is not a
+    target again. A rollback is a record of its own that says what it restores: it is current or left
+    together with that.
     """
     ordered = sorted(records, key=lambda record: int(record["number"]))
+    restored = {record["number"]: record.get("restores") for record in ordered}
     succeeded = [record["number"] for record in ordered if record["result"] == "succeeded"]
-    left = {record["rolled_back"] for record in ordered if record.get("rolled_back")}
+    current = succeeded[-1] if succeeded else None
+
+    def with_restored(number: int | None) -> set[int]:
+        found: set[int] = set()
+        while number is not None and number not in found:
+            found.add(number)
+            number = restored.get(number)
+        return found
+
+    rolled_back = [record["rolled_back"] for record in ordered if record.get("rolled_back")]
+    left = {number for first in rolled_back for number in with_restored(first)}
+    running = with_restored(current)
     return [
         {
             **record,
-            "current": bool(succeeded) and record["number"] == succeeded[-1],
+            "current": record["number"] == current,
             "is_rolled_back": record["number"] in left,
+            "is_target": record["result"] == "succeeded" and record["number"] not in running | left,
         }
         for record in ordered
     ]
@@ -103,7 +122,9 @@ def main() -> None:
         module.fail_json(msg=f"the release records of {stack} could not be used: {error}")
     current = next((item for item in releases if item["current"]), {})
     last = releases[-1]["number"] + 1 if releases else 1
-    module.exit_json(changed=record is not None, releases=releases, current=current, next=last, number=number)
+    module.exit_json(
+        changed=record is not None, releases=releases, current=current, next=last, number=number
+    )
 
 
 if __name__ == "__main__":

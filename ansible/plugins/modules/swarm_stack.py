@@ -51,6 +51,16 @@ services:
   returned: always
   type: list
   elements: dict
+removed:
+  description: Names of services that are no longer part of the stack.
+  returned: success
+  type: list
+  elements: str
+failed_services:
+  description: Names of services that did not get there.
+  returned: failure
+  type: list
+  elements: str
 seconds:
   description: How long the stack took to settle.
   returned: success
@@ -63,6 +73,9 @@ POLL_SECONDS = 0.4
 # A service that never ran has nothing to go back to: so many dead tasks are an answer.
 DEAD_TASKS = 3
 FAILED_UPDATES = ("paused", "rollback_started", "rollback_paused", "rollback_completed")
+# An update that stands still until it is handed to the engine again.
+STUCK_UPDATES = ("paused", "rollback_paused")
+DEAD = ("failed", "rejected")
 
 
 def labelled(definition: dict[str, Any], labels: dict[str, str]) -> dict[str, Any]:
@@ -74,7 +87,7 @@ def labelled(definition: dict[str, Any], labels: dict[str, str]) -> dict[str, An
         deploy = service.setdefault("deploy", {})
         deploy["labels"] = {
             **deploy.get("labels", {}),
-            **labels,
+            **{key: str(value) for key, value in labels.items()},
             HASH: hashlib.sha256(text.encode()).hexdigest(),
         }
     return result
@@ -90,7 +103,12 @@ class Stack:
     def services(self) -> dict[str, dict[str, Any]]:
         """Return the inspected services by their name without the stack's."""
         ids = docker(
-            self.module, "service", "ls", "--quiet", "--filter", f"label=com.docker.stack.namespace={self.name}"
+            self.module,
+            "service",
+            "ls",
+            "--quiet",
+            "--filter",
+            f"label=com.docker.stack.namespace={self.name}",
         ).split()
         found = docker_json(self.module, "service", "inspect", *ids) if ids else []
         return {service["Spec"]["Name"].removeprefix(f"{self.name}_"): service for service in found}
@@ -124,40 +142,58 @@ def solid(value: Any) -> Any:
 def same_task(task: dict[str, Any], service: dict[str, Any]) -> bool:
     """Tell whether a task runs what its service says now."""
     wanted = service["Spec"]["TaskTemplate"]
-    return all(solid(task["Spec"].get(part)) == solid(wanted.get(part)) for part in ("ContainerSpec", "Resources"))
+    return all(
+        solid(task["Spec"].get(part) or {}) == solid(wanted.get(part) or {})
+        for part in ("ContainerSpec", "Resources")
+    )
 
 
-def settled(service: dict[str, Any], tasks: list[dict[str, Any]]) -> bool:
+def update_state(service: dict[str, Any], deployed: bool) -> str:
+    """Return how far a service's last update is.
+
+    Where this run changed nothing, an update that went wrong earlier and was taken back is over: the
+    service has the definition that it should have.
+    """
+    state = str(service.get("UpdateStatus", {}).get("State", "completed"))
+    return "completed" if state == "rollback_completed" and not deployed else state
+
+
+def settled(service: dict[str, Any], tasks: list[dict[str, Any]], deployed: bool = True) -> bool:
     """Tell whether a service runs all it should, and nothing else."""
-    if service.get("UpdateStatus", {}).get("State", "completed") != "completed":
+    if update_state(service, deployed) != "completed":
         return False
     wanted = [task for task in tasks if task["DesiredState"] == "running"]
-    if not wanted or not all(
+    if not all(
         task["Status"]["State"] == "running" and same_task(task, service) for task in wanted
     ):
         return False
     replicas = service["Spec"]["Mode"].get("Replicated", {}).get("Replicas")
-    return replicas is None or len(wanted) == replicas
+    return bool(wanted) if replicas is None else len(wanted) == replicas
 
 
-def failure(service: dict[str, Any], tasks: list[dict[str, Any]]) -> str:
-    """Return why a service can't get there, or ''."""
-    update = service.get("UpdateStatus", {})
-    if update.get("State") in FAILED_UPDATES:
-        return f"{update['State'].replace('_', ' ')}: {update.get('Message', '')}".strip()
-    dead = [task for task in tasks if task["Status"]["State"] in ("failed", "rejected") and same_task(task, service)]
+def failure(
+    service: dict[str, Any],
+    tasks: list[dict[str, Any]],
+    old: frozenset[str] = frozenset(),
+    deployed: bool = True,
+) -> str:
+    """Return why a service can't get there, or ''. Tasks with an id in `old` died before, of something else."""
+    state = update_state(service, deployed)
+    if state in FAILED_UPDATES:
+        return f"{state.replace('_', ' ')}: {service['UpdateStatus'].get('Message', '')}".strip()
+    dead = [
+        task
+        for task in tasks
+        if task["ID"] not in old and task["Status"]["State"] in DEAD and same_task(task, service)
+    ]
     if "UpdateStatus" not in service and len(dead) >= DEAD_TASKS:
         return f"{len(dead)} tasks in a row did not stay up"
     return ""
 
 
-def last_words(module: AnsibleModule, tasks: list[dict[str, Any]], since: str) -> str:
-    """Return the error and the last log lines of the task that failed last since a moment (RFC 3339)."""
-    dead = [
-        task
-        for task in tasks
-        if task["Status"]["State"] in ("failed", "rejected") and task["Status"]["Timestamp"] > since
-    ]
+def last_words(module: AnsibleModule, tasks: list[dict[str, Any]], old: frozenset[str]) -> str:
+    """Return the error and the last log lines of the task that failed last and is not an old one."""
+    dead = [task for task in tasks if task["Status"]["State"] in DEAD and task["ID"] not in old]
     if not dead:
         # Not dead but never ready: the newest one knows why.
         dead = sorted(tasks, key=lambda task: str(task["CreatedAt"]))[-1:]
@@ -169,26 +205,50 @@ def last_words(module: AnsibleModule, tasks: list[dict[str, Any]], since: str) -
     return f"task {task['ID'][:12]}: {error}. Its log ends: {log.strip() or '(empty)'}"
 
 
-def wait(module: AnsibleModule, stack: Stack, names: list[str], timeout: float, since: str) -> None:
-    """Wait until all services have settled; fail the module where one can't, or time is up."""
+def wait(
+    module: AnsibleModule, stack: Stack, names: list[str], old: frozenset[str], deployed: bool
+) -> None:
+    """Wait until all services have settled; fail the module where one can't, or time is up.
+
+    An engine that does not answer, as while managers elect a leader, is asked again until time is up.
+    """
+    timeout = module.params["timeout"]
     deadline = time.monotonic() + timeout
+    # An update begins a moment after it was asked for, and until then all looks settled.
+    looks = 2 if deployed else 1
     while True:
-        services = stack.services()
-        tasks = stack.tasks(services)
-        broken = {name: failure(services[name], tasks[name]) for name in names if name in services}
-        broken = {name: why for name, why in broken.items() if why}
-        moving = [name for name in names if name not in services or not settled(services[name], tasks[name])]
-        if not broken and not moving:
-            return
-        rolling = any(
-            services[name].get("UpdateStatus", {}).get("State") == "rollback_started" for name in broken
-        )
         late = time.monotonic() > deadline
-        if (broken and not rolling) or late:
+        try:
+            services = stack.services()
+            tasks = stack.tasks(services)
+        except DockerError:
+            if late:
+                raise
+            time.sleep(POLL_SECONDS)
+            continue
+        broken = {
+            name: failure(services[name], tasks[name], old, deployed)
+            for name in names
+            if name in services
+        }
+        broken = {name: why for name, why in broken.items() if why}
+        moving = [
+            name
+            for name in names
+            if name not in services or not settled(services[name], tasks[name], deployed)
+        ]
+        if not broken and not moving:
+            looks -= 1
+            if not looks:
+                return
+        rolling = any(
+            update_state(services[name], deployed) == "rollback_started" for name in broken
+        )
+        if (broken and not rolling) or (late and (broken or moving)):
             guilty = list(broken) or moving
             reasons = [
                 f"{name}: {broken.get(name) or f'not settled after {timeout:.0f} s'}. "
-                + last_words(module, tasks.get(name, []), since)
+                + last_words(module, tasks.get(name, []), old)
                 for name in guilty
             ]
             module.fail_json(
@@ -212,10 +272,15 @@ def main() -> None:
     stack = Stack(module, module.params["name"])
     definition = labelled(module.params["definition"], module.params["labels"])
     started = time.monotonic()
-    # The engine's clock, which stamps tasks, and not this process's.
     try:
-        since = docker(module, "info", "--format", "{{.SystemTime}}").strip()
         before = stack.services()
+        # By their ids and not by the hour: clocks of machines differ.
+        old_tasks = frozenset(
+            task["ID"]
+            for tasks in stack.tasks(before).values()
+            for task in tasks
+            if task["Status"]["State"] in DEAD
+        )
         report = []
         for name, service in definition["services"].items():
             old = before.get(name, {}).get("Spec", {})
@@ -223,14 +288,17 @@ def main() -> None:
                 {
                     "name": name,
                     "image": service["image"],
-                    "image_before": old.get("TaskTemplate", {}).get("ContainerSpec", {}).get("Image", ""),
+                    "image_before": old.get("TaskTemplate", {})
+                    .get("ContainerSpec", {})
+                    .get("Image", ""),
                     "release_before": old.get("Labels", {}).get(RELEASE, ""),
-                    "changes": old.get("Labels", {}).get(HASH) != service["deploy"]["labels"][HASH],
+                    "changes": old.get("Labels", {}).get(HASH) != service["deploy"]["labels"][HASH]
+                    or update_state(before.get(name, {}), False) in STUCK_UPDATES,
                 }
             )
         gone = sorted(set(before) - set(definition["services"]))
         stale = any(
-            before.get(name, {}).get("Spec", {}).get("Labels", {}).get(label) != value
+            before.get(name, {}).get("Spec", {}).get("Labels", {}).get(label) != str(value)
             for name in definition["services"]
             for label, value in module.params["labels"].items()
         )
@@ -238,10 +306,12 @@ def main() -> None:
         if changed and not module.check_mode:
             stack.deploy(definition)
         if not module.check_mode:
-            wait(module, stack, list(definition["services"]), module.params["timeout"], since)
+            wait(module, stack, list(definition["services"]), old_tasks, changed)
     except DockerError as error:
         module.fail_json(msg=f"stack {stack.name} could not be deployed: {error}")
-    module.exit_json(changed=changed, services=report, removed=gone, seconds=round(time.monotonic() - started, 1))
+    module.exit_json(
+        changed=changed, services=report, removed=gone, seconds=round(time.monotonic() - started, 1)
+    )
 
 
 if __name__ == "__main__":
