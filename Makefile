@@ -105,7 +105,7 @@ test-fleet: images ## three machines: version A, version B, roll back, broken ve
 ##@ Measure
 .PHONY: bench-deploy bench-images
 bench-deploy: images ## seconds and bytes of `make up` and of a code-only deploy to three machines
-	@python3 tests/bench/deploy.py
+	@bin/bench deploy
 
 bench-images: images ## sizes of the images, and how long api takes to be ready
 	@bin/bench images

@@ -6,7 +6,7 @@
     docker/build.py base:bookworm   a base, pulled or else bootstrapped
 
 Writes build/images.json: version, revision and the built images. Nothing is built again
-while its inputs are the same. On failure: one sentence with cause and mend, exit 1.
+while its inputs are the same, unless NO_CACHE=1 asks for it. On failure: one sentence with cause and mend, exit 1.
 """
 
 from __future__ import annotations
@@ -95,6 +95,14 @@ def revision() -> str:
     return f"{commit}-dirty-{digest.hexdigest()[:8]}"
 
 
+def migrations() -> str:
+    """Return a hash of the migrations, so that a deploy knows when there is none to run."""
+    digest = hashlib.sha256()
+    for path in sorted((ROOT / "app/migrations/versions").glob("*.py")):
+        digest.update(path.name.encode() + path.read_bytes())
+    return digest.hexdigest()[:12]
+
+
 def inspect(reference: str, template: str) -> str:
     """Return a property of a local image, or '' where there is none."""
     done = run("docker", "image", "inspect", "--format", template, reference)
@@ -151,7 +159,7 @@ def base(release: str) -> str:
     twin = run(
         "docker", "images", "--quiet", "--filter", f"label=beanft.base={recipe}"
     ).stdout.split()
-    if twin:
+    if twin and not os.environ.get("NO_CACHE"):
         run("docker", "tag", twin[0], name)
         return name
     print(
@@ -201,6 +209,8 @@ def build(name: str, image: Image, version: str, commit: str, epoch: str) -> Non
         command += ["--build-arg", f"BASE={parent}", "--build-arg", f"SOURCE_DATE_EPOCH={epoch}"]
         command += ["--build-arg", f"VERSION={version}", "--build-arg", f"REVISION={commit}"]
         command += ["--build-arg", f"CREATED={created}", *secrets(Path(directory))]
+        if os.environ.get("NO_CACHE"):
+            command += ["--no-cache"]
         if image.target:
             command += ["--target", image.target]
         done = run(*command, "--progress=plain", image.context)
@@ -243,7 +253,7 @@ def main(names: list[str]) -> None:
         started = time.monotonic()
         before = inspect(reference(name), "{{.Id}}")
         known = manifest.get(name, {})
-        if not (
+        if os.environ.get("NO_CACHE") or not (
             before and known.get("id") == before and known.get("inputs") == f"{version} {commit}"
         ):
             build(name, IMAGES[name], version, commit, epoch)
@@ -256,6 +266,7 @@ def main(names: list[str]) -> None:
             "version": version,
             "revision": commit,
             "inputs": f"{version} {commit}",
+            "migrations": migrations(),
         }
         MANIFEST.parent.mkdir(exist_ok=True)
         MANIFEST.write_text(json.dumps(manifest, indent=2, sort_keys=True) + "\n")
