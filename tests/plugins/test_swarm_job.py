@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Callable
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -21,6 +23,7 @@ SERVICE = {
 }
 NONE: dict[str, Any] = {
     "service ls": "",
+    "network ls": "",
     "stack ps": {"err": "nothing found in stack: j", "code": 1},
 }
 
@@ -30,6 +33,7 @@ def shows(state: str, *, service: str = "job-service-1", error: str = "") -> dic
     task = {"ID": "task1", "ServiceID": service, "Status": {"State": state, "Err": error}}
     return {
         "service ls": "job-service-1\n",
+        "network ls": "",
         "stack ps": "task1\n",
         "inspect --type task": json.dumps([task]),
     }
@@ -87,6 +91,9 @@ def test_a_job_that_an_earlier_run_left_is_removed_first_and_not_believed(
 ) -> None:
     docker.says(
         shows("complete", service="job-service-0"),
+        # Its network goes when its task has gone.
+        {**NONE, "network ls": "n1\n"},
+        NONE,
         shows("complete", service="job-service-0"),
         shows("failed", error="exit 3"),
         stack_deploy="",
@@ -95,7 +102,7 @@ def test_a_job_that_an_earlier_run_left_is_removed_first_and_not_believed(
     )
     result = act(run)
     order = [call["command"].split()[1] for call in docker.calls("stack")]
-    assert order[:2] == ["rm", "deploy"]
+    assert order[:3] == ["rm", "rm", "deploy"]
     assert result["msg"] == "job j ended as 'failed' (exit 3). Its log ends: boom"
 
 
@@ -162,6 +169,28 @@ def test_a_task_that_is_forgotten_between_two_questions_is_no_failure(
     ]
     docker.says(NONE, step, stack_deploy="", stack_rm="", service_logs="")
     assert act(run)["changed"]
+
+
+def test_a_removal_that_is_refused_is_tried_again(docker: Any, run: Any) -> None:
+    docker.says(
+        NONE,
+        shows("complete"),
+        stack_deploy="",
+        stack_rm=[{"err": "network j_default is in use by task x\n", "code": 1}, ""],
+        service_logs="done\n",
+    )
+    assert act(run)["stdout_lines"] == ["done"]
+    assert len(docker.calls("stack rm")) == 2
+
+
+def test_what_cannot_be_removed_is_not_waited_for_for_ever(
+    docker: Any, run: Any, plugin: Callable[[str], ModuleType], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(plugin("modules/swarm_job"), "REMOVAL_SECONDS", 0.5)
+    docker.says(shows("running"), stack_rm="")
+    assert act(run)["msg"] == (
+        "job j could not be run: what an earlier run left of it is still there: docker stack ps j"
+    )
 
 
 def test_check_mode_runs_nothing(docker: Any, run: Any) -> None:

@@ -61,6 +61,8 @@ seconds:
 """
 
 POLL_SECONDS = 0.3
+# A task may take its time to stop, and holds its network until it has.
+REMOVAL_SECONDS = 60
 ENDED = ("complete", "failed", "rejected", "shutdown", "orphaned")
 
 
@@ -81,23 +83,40 @@ def job_definition(module: AnsibleModule) -> dict[str, Any]:
     return {**module.params["shared"], "services": {"job": service}}
 
 
-def services(module: AnsibleModule, name: str) -> list[str]:
-    """Return the (short) ids of the stack's services."""
-    found = docker(
-        module, "service", "ls", "--quiet", "--filter", f"label=com.docker.stack.namespace={name}"
-    )
-    return str(found).split()
+def parts(module: AnsibleModule, name: str, kind: str) -> list[str]:
+    """Return the (short) ids of the stack's services or networks."""
+    stack = f"label=com.docker.stack.namespace={name}"
+    return str(docker(module, kind, "ls", "--quiet", "--filter", stack)).split()
 
 
-def remove(module: AnsibleModule, name: str) -> None:
-    """Remove the job's stack if it is there."""
-    if services(module, name):
-        docker(module, "stack", "rm", name)
+def remove(module: AnsibleModule, name: str, *, thoroughly: bool) -> None:
+    """Remove the job's stack if it is there; wait until nothing is left of it where that is to be thorough.
+
+    The engine says that it has removed a stack when it has begun to, and takes neither a removal of a
+    network that is in use nor a new service on one that is about to go.
+    """
+    deadline = time.monotonic() + REMOVAL_SECONDS
+    while True:
+        late = time.monotonic() > deadline
+        try:
+            if not parts(module, name, "service") + parts(module, name, "network"):
+                return
+            docker(module, "stack", "rm", name)
+            if not thoroughly:
+                return
+        except DockerError:
+            if late:
+                raise
+        if late:
+            raise DockerError(
+                f"what an earlier run left of it is still there: docker stack ps {name}"
+            )
+        time.sleep(POLL_SECONDS)
 
 
 def current_task(module: AnsibleModule, name: str) -> dict[str, Any]:
     """Return the job's task, or {}; tasks outlive a service that an earlier run left and this one removed."""
-    ids = tuple(services(module, name))
+    ids = tuple(parts(module, name, "service"))
     tasks = stack_tasks(module, name) if ids else []
     return next((task for task in tasks if task["ServiceID"].startswith(ids)), {})
 
@@ -140,7 +159,7 @@ def main() -> None:
     task: dict[str, Any] = {}
     log = ""
     try:
-        remove(module, name)
+        remove(module, name, thoroughly=True)
         docker(
             module, "stack", "deploy", "--resolve-image", "never", "--compose-file", "-", name,
             data=json.dumps(job_definition(module)),
@@ -151,7 +170,7 @@ def main() -> None:
                 log = task_log(module, task["ID"])
         finally:
             # Also where the engine stopped answering: nothing may go on behind the back of who asked.
-            remove(module, name)
+            remove(module, name, thoroughly=False)
     except DockerError as error:
         module.fail_json(msg=f"job {name} could not be run: {error}")
     lines = [line for line in log.splitlines() if line.strip()]
