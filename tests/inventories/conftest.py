@@ -112,6 +112,8 @@ class World:
             "PATH": f"{self.tools}:{os.environ['PATH']}",
             "LANG": "C.UTF-8",
             "NO_PROXY": "127.0.0.1",
+            # Addresses are compared; whatever an inventory yields by mistake, nobody is called.
+            "ANSIBLE_SSH_EXECUTABLE": "false",
             "ANSIBLE_CONFIG": str(ROOT / "ansible" / "ansible.cfg"),
             "BEANFT_ENVIRONMENT": environment,
             "BEANFT_PROVIDER": self.provider,

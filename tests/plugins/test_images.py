@@ -161,11 +161,11 @@ def test_a_pull_that_fails_says_what_to_look_at(docker: Any, run: Any) -> None:
 
 
 def test_images_are_pulled_at_once(docker: Any, run: Any) -> None:
-    docker.says(image_inspect=MISSING, pull={"seconds": 2.5})
+    docker.says(image_inspect=MISSING, pull={"seconds": 3})
     run("image_pull", images=[pinned(name) for name in "abcd"])
     began = [call["at"] for call in docker.calls("pull")]
     assert len(began) == 4
-    assert max(began) - min(began) < 2.5
+    assert max(began) - min(began) < 3
 
 
 def test_bytes_are_those_of_the_machines_own_interfaces(
@@ -196,11 +196,11 @@ def test_no_client_is_said_in_one_sentence(
 
 def test_a_client_that_hangs_is_ended(docker: Any, plugin: Callable[[str], ModuleType]) -> None:
     shared = plugin("module_utils/docker_cli")
-    docker.says(service_ls={"seconds": 30})
+    docker.says(service_ls={"seconds": 120})
     started = time.monotonic()
     with pytest.raises(shared.DockerError, match="'docker service ls' did not end within 1 s"):
         shared.docker(None, "service", "ls", "--quiet", seconds=1)
-    assert time.monotonic() - started < 10
+    assert time.monotonic() - started < 30
 
 
 def test_a_client_that_fails_without_a_word(

@@ -138,7 +138,7 @@ def test_a_job_that_does_not_end_is_ended(
     docker.says(NONE, step, stack_deploy="", stack_rm="", service_logs="")
     started = time.monotonic()
     result = act(run, timeout=1)
-    assert time.monotonic() - started < 10
+    assert time.monotonic() - started < 30
     assert result["msg"] == sentence
     assert docker.calls("stack rm")
 
