@@ -1,4 +1,4 @@
-"""What the roles' tests share: an image to run, and the journal of a unit beside a failure."""
+"""What the roles' tests share: an image to run, and evidence beside a failure."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Show the journal of the units that a module names in JOURNAL beside a failure."""
+    """Show beside a failure what the module's commands in EVIDENCE print: journals and the like."""
     report = yield
     if report.failed and isinstance(item, pytest.Function):
         host = item.funcargs.get("host")
-        for unit in getattr(item.module, "JOURNAL", []):
+        for command in getattr(item.module, "EVIDENCE", []):
             if isinstance(host, Host):
-                journal = host.run("journalctl --unit %s --lines 40 --no-pager", unit)
-                report.sections.append((f"journal of {unit}", journal.stdout + journal.stderr))
+                shown = host.run(command)
+                report.sections.append((command, shown.stdout + shown.stderr))
     return report

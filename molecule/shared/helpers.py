@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,7 +33,13 @@ class Run:
 def playbook(path: Path, *options: str) -> Run:
     """Run a playbook against the machines of this scenario."""
     done = subprocess.run(
-        ["ansible-playbook", "--inventory", str(ROOT / "ansible/inventories/local"), *options, path],
+        [
+            "ansible-playbook",
+            "--inventory",
+            str(ROOT / "ansible/inventories/local"),
+            *options,
+            path,
+        ],
         env={**os.environ, "ANSIBLE_STDOUT_CALLBACK": "ansible.posix.json"},
         capture_output=True,
         text=True,
@@ -88,3 +95,41 @@ def load(host: Host, image: str) -> None:
             check=True,
         )
     assert save.returncode == 0
+
+
+def entry(name: str = "m1") -> str:
+    """Return the URL of a machine's port 80, as it is reached from the control machine."""
+    container = f"{os.environ['BEANFT_CHECKOUT']}-{os.environ['BEANFT_ENVIRONMENT']}-{name}"
+    label = '{{index .Config.Labels "beanft.port.http"}}'
+    port = subprocess.check_output(["docker", "inspect", "--format", label, container], text=True)
+    return f"http://127.0.0.1:{port.strip()}"
+
+
+def publish(host: Host, dockerfile: str, name: str) -> str:
+    """Build an image on the control machine and bring it to a machine; return it by digest."""
+    label = '{{index .Config.Labels "beanft.port"}}'
+    registry = f"{os.environ['BEANFT_CHECKOUT']}-registry"
+    port = subprocess.check_output(
+        ["docker", "inspect", "--format", label, registry], text=True
+    ).strip()
+    tag = f"127.0.0.1:{port}/{name}"
+    try:
+        subprocess.run(
+            ["docker", "build", "--tag", tag, "-"], input=dockerfile, text=True, check=True
+        )
+        pushed = subprocess.check_output(["docker", "push", tag], text=True)
+    finally:
+        subprocess.run(["docker", "rmi", tag], check=False, capture_output=True)
+    digest = re.search(r"digest: (sha256:[0-9a-f]{64})", pushed)
+    assert digest, pushed
+    reference = f"127.0.0.1:5000/{name}@{digest[1]}"
+    machine_name = host.backend.get_pytest_id().removeprefix("ssh://")
+    tunnel = ["-F", str(STATE / "ssh_config"), "-R", f"127.0.0.1:5000:127.0.0.1:{port}"]
+    # A connection of its own: testinfra's, and Ansible's, have no tunnel or their own.
+    tunnel += ["-o", "ControlPath=none", "-o", "ExitOnForwardFailure=no"]
+    subprocess.run(
+        ["ssh", *tunnel, machine_name, f"sudo docker pull --quiet {reference}"],
+        check=True,
+        capture_output=True,
+    )
+    return reference

@@ -8,7 +8,7 @@ from helpers import apply
 from testinfra.host import Host
 
 testinfra_hosts = ["m1", "m2"]  # Debian 12 and 13
-JOURNAL = ["systemd-journald.service"]
+EVIDENCE = ["journalctl --unit systemd-journald --lines 20 --no-pager"]
 
 
 def test_packages_are_there(host: Host) -> None:
@@ -24,7 +24,9 @@ def test_time_zone(host: Host) -> None:
 def test_journal_limit_is_in_force(host: Host) -> None:
     settings = host.check_output("systemd-analyze cat-config systemd/journald.conf").splitlines()
     # The last one counts.
-    assert [line for line in settings if line.startswith("SystemMaxUse=")][-1] == "SystemMaxUse=200M"
+    assert [line for line in settings if line.startswith("SystemMaxUse=")][
+        -1
+    ] == "SystemMaxUse=200M"
     assert [line for line in settings if line.startswith("Storage=")][-1] == "Storage=persistent"
     # What journald itself says, after it read that.
     said = host.check_output("journalctl --unit systemd-journald --output cat --no-pager")
@@ -49,16 +51,24 @@ def test_another_limit_changes_that_and_nothing_else() -> None:
 
 
 def test_another_distribution_is_refused() -> None:
-    ubuntu = {"distribution": "Ubuntu", "distribution_version": "24.04", "distribution_major_version": "24"}
+    ubuntu = {
+        "distribution": "Ubuntu",
+        "distribution_version": "24.04",
+        "distribution_major_version": "24",
+    }
     run = apply("common", made_up=ubuntu)
     assert run.code != 0
     assert run.changed == {}
-    assert all("runs Ubuntu 24.04: the roles support Debian 12 and 13" in said for said in run.messages)
+    assert all(
+        "runs Ubuntu 24.04: the roles support Debian 12 and 13" in said for said in run.messages
+    )
     assert run.messages
 
 
 def test_an_old_debian_is_refused() -> None:
-    run = apply("common", made_up={"distribution_version": "11", "distribution_major_version": "11"})
+    run = apply(
+        "common", made_up={"distribution_version": "11", "distribution_major_version": "11"}
+    )
     assert run.code != 0
     assert run.changed == {}
     assert "runs Debian 11: the roles support Debian 12 and 13" in run.messages[0]

@@ -9,7 +9,7 @@ import pytest
 from testinfra.host import Host
 
 testinfra_hosts = ["m1", "m2"]  # Debian 12 and 13
-JOURNAL = ["docker.service"]
+EVIDENCE = ["journalctl --unit docker --lines 30 --no-pager"]
 
 
 @pytest.fixture

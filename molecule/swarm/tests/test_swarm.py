@@ -10,7 +10,10 @@ from helpers import BASE, apply, load, machine
 from testinfra.host import Host
 
 testinfra_hosts = ["m1", "m2", "m3"]  # Debian 12, 13 and 13: engines of different age in one Swarm
-JOURNAL = ["docker.service"]
+EVIDENCE = [
+    "journalctl --unit docker --lines 30 --no-pager",
+    "docker node ls",
+]
 
 # Tells every caller on which machine it runs.
 SERVER = """
@@ -37,7 +40,11 @@ def test_every_machine_sees_three_reachable_managers(host: Host) -> None:
     nodes = {node["Hostname"]: node for node in map(json.loads, lines)}
     assert sorted(nodes) == ["m1", "m2", "m3"]
     assert {node["Status"] for node in nodes.values()} == {"Ready"}
-    assert sorted(node["ManagerStatus"] for node in nodes.values()) == ["Leader", "Reachable", "Reachable"]
+    assert sorted(node["ManagerStatus"] for node in nodes.values()) == [
+        "Leader",
+        "Reachable",
+        "Reachable",
+    ]
 
 
 def test_nodes_have_their_labels(host: Host) -> None:
@@ -88,7 +95,7 @@ def test_another_label_changes_that_and_nothing_else(m1: Host) -> None:
     try:
         run = apply("swarm", variables={"swarm_labels": other})
         assert run.messages == []
-        assert run.changed == dict.fromkeys(testinfra_hosts, ["swarm : Labels of the nodes"])
+        assert run.changed == {name: ["swarm : Labels of the nodes"] for name in testinfra_hosts}
         labels = m1.check_output("docker node inspect --format '{{json .Spec.Labels}}' m2")
         assert json.loads(labels) == other
     finally:

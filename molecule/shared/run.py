@@ -1,0 +1,227 @@
+"""Runs the scenarios of roles and says how each went; `molecule/run` calls it.
+
+Scenarios that name the same set of machines share it, one after the other, by name; the sets run at
+once. Machines are always removed, also after a failure or an interrupt. Results are printed and
+written to build/reports/molecule.json; testinfra's own go to build/reports/junit.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import IO
+
+import yaml
+
+ROOT = Path(os.environ["BEANFT_ROOT"])
+CHECKOUT = os.environ["BEANFT_CHECKOUT"]
+SCENARIOS = ROOT / "molecule"
+LOGS = ROOT / "build" / "logs"
+REGISTRY = f"{CHECKOUT}-registry"
+APPLICATION = ["api", "web", "worker", "edge", "registry"]
+# All scenarios together, on two cores, images built.
+BOUND_SECONDS = 480
+STEPS = ["test", "create", "converge", "idempotence", "verify", "login", "destroy"]
+
+
+@dataclass(frozen=True)
+class Result:
+    """How a scenario went."""
+
+    name: str
+    seconds: float
+    passed: bool
+
+
+def machine_set(scenario: str) -> str:
+    """Return the set of machines that a scenario names."""
+    config = yaml.safe_load((SCENARIOS / scenario / "molecule.yml").read_text(encoding="utf-8"))
+    return str(config["ansible"]["env"]["BEANFT_ENVIRONMENT"])
+
+
+def images(sets: list[str]) -> list[str]:
+    """Return the images that the machines of some sets, and what runs on them, need."""
+    known = yaml.safe_load((SCENARIOS / "shared/vars/machines.yml").read_text(encoding="utf-8"))
+    hosts = [step["image"] for name in sets for step in known["machine_sets"][name]]
+    return list(dict.fromkeys([*hosts, *APPLICATION]))
+
+
+def docker(*arguments: str) -> list[str]:
+    """Return the words that the docker client prints."""
+    return subprocess.run(
+        ["docker", *arguments], capture_output=True, text=True, check=True
+    ).stdout.split()
+
+
+class Runner:
+    """Runs molecule, and can be told to stop."""
+
+    def __init__(self) -> None:
+        """Nothing runs yet."""
+        self.lock = threading.Lock()
+        self.running: set[subprocess.Popen[bytes]] = set()
+        self.stopping = False
+
+    def molecule(self, scenario: str, *arguments: str, log: IO[bytes] | None) -> bool:
+        """Run molecule on one scenario; without a log, on this terminal."""
+        state = ROOT / ".local" / "molecule" / scenario
+        command = ["molecule", "--base-config", "molecule/shared/base.yml", *arguments]
+        environment = {
+            **os.environ,
+            "MOLECULE_EPHEMERAL_DIRECTORY": str(state),
+            "MOLECULE_COMMAND_BORDERS": "false",
+            "MOLECULE_REPORT": "false",
+        }
+        if log:
+            environment |= {"NO_COLOR": "1", "ANSIBLE_NOCOLOR": "1"}
+        process = subprocess.Popen(
+            [*command, "--scenario-name", scenario],
+            cwd=ROOT,
+            env=environment,
+            stdin=subprocess.DEVNULL if log else None,
+            stdout=log,
+            stderr=subprocess.STDOUT if log else None,
+            # An interrupt is for this process, which then ends what it started.
+            start_new_session=log is not None,
+        )
+        with self.lock:
+            self.running.add(process)
+        try:
+            return process.wait() == 0
+        finally:
+            with self.lock:
+                self.running.discard(process)
+
+    def stop(self, number: int, frame: FrameType | None) -> None:
+        """End what runs; the machines are removed by who made them."""
+        del number, frame
+        self.stopping = True
+        for process in list(self.running):
+            os.killpg(process.pid, signal.SIGTERM)
+
+    def destroy(self, scenario: str) -> None:
+        """Remove the machines of a scenario's set, whoever made them."""
+        with (LOGS / f"molecule-{machine_set(scenario)}-destroy.log").open("wb") as log:
+            removed = self.molecule(scenario, "destroy", log=log)
+        left = docker(
+            "ps", "-aq",
+            "--filter", f"label=beanft.checkout={CHECKOUT}",
+            "--filter", f"label=beanft.environment={machine_set(scenario)}",
+        )  # fmt: skip
+        if left or not removed:
+            raise RuntimeError(f"machines are left: see {log.name}")
+
+    def test(self, scenarios: list[str]) -> list[Result]:
+        """Run scenarios that share a set of machines, and remove the machines."""
+        results = []
+        for scenario in scenarios:
+            shutil.rmtree(ROOT / ".local" / "molecule" / scenario, ignore_errors=True)
+        try:
+            # What a run that was killed may have left.
+            self.destroy(scenarios[0])
+            for scenario in scenarios:
+                if self.stopping:
+                    break
+                path = LOGS / f"molecule-{scenario}.log"
+                print(f"  {scenario:<12} begins", flush=True)
+                started = time.monotonic()
+                with path.open("wb") as log:
+                    passed = self.molecule(scenario, "test", "--destroy", "never", log=log)
+                results.append(Result(scenario, time.monotonic() - started, passed))
+                if not passed and not self.stopping:
+                    words = path.read_text(encoding="utf-8", errors="replace").splitlines()[-60:]
+                    print("\n".join([*words, f"  {scenario}: all of it is in {path}"]), flush=True)
+        finally:
+            self.destroy(scenarios[0])
+            for scenario in scenarios:
+                shutil.rmtree(ROOT / ".local" / "molecule" / scenario, ignore_errors=True)
+        return results
+
+
+def report(results: list[Result], seconds: float, complete: bool) -> None:
+    """Print how each scenario went, and write and print the figures."""
+    print(f"\n  {'scenario':<12}{'seconds':>8}  result")
+    for it in results:
+        print(
+            f"  {it.name:<12}{it.seconds:>8.0f}  {'passed' if it.passed else 'FAILED'}", flush=True
+        )
+    rows = [
+        {
+            "name": it.name,
+            "value": round(it.seconds),
+            "unit": "s",
+            "bound": None,
+            "holds": it.passed,
+        }
+        for it in results
+    ]
+    bound = BOUND_SECONDS if complete else None
+    holds = bound is None or seconds <= bound
+    total = {"name": "total", "value": round(seconds), "unit": "s", "bound": bound, "holds": holds}
+    subprocess.run(
+        [ROOT / "bin/report", "molecule", *map(json.dumps, [*rows, total])], cwd=ROOT, check=True
+    )
+
+
+def main() -> int:
+    """Run what was asked for."""
+    everything = sorted(path.parent.name for path in SCENARIOS.glob("*/molecule.yml"))
+    parser = argparse.ArgumentParser(prog="molecule/run", description="Test roles.")
+    parser.add_argument("roles", nargs="*", metavar="ROLE", help=f"none: {', '.join(everything)}")
+    parser.add_argument(
+        "--step", choices=STEPS, default="test", help="only this step, and leave the machines there"
+    )
+    options = parser.parse_args()
+    unknown = sorted(set(options.roles) - set(everything))
+    if unknown:
+        parser.error(f"no scenario for {', '.join(unknown)}: there are {', '.join(everything)}")
+    chosen = [name for name in everything if not options.roles or name in options.roles]
+    LOGS.mkdir(parents=True, exist_ok=True)
+    sets: dict[str, list[str]] = {}
+    for name in chosen:
+        sets.setdefault(machine_set(name), []).append(name)
+
+    if options.step != "destroy":
+        built = subprocess.run([ROOT / "bin/images", *images(list(sets))], cwd=ROOT, check=False)
+        if built.returncode:
+            return built.returncode
+    runner = Runner()
+    if options.step != "test":
+        extra = ["--host", "m1"] if options.step == "login" else []
+        ended_well = all(runner.molecule(it, options.step, *extra, log=None) for it in chosen)
+        return 0 if ended_well else 1
+
+    signal.signal(signal.SIGINT, runner.stop)
+    signal.signal(signal.SIGTERM, runner.stop)
+    registry_before = docker("ps", "-aq", "--filter", f"name=^{REGISTRY}$")
+    started = time.monotonic()
+    results: list[Result] = []
+    failed = False
+    with ThreadPoolExecutor() as pool:
+        for job in [pool.submit(runner.test, names) for names in sets.values()]:
+            try:
+                results += job.result()
+            except (RuntimeError, OSError, subprocess.CalledProcessError) as error:
+                print(f"beanft: {error}", file=sys.stderr)
+                failed = True
+    if not registry_before and docker("ps", "-aq", "--filter", f"name=^{REGISTRY}$"):
+        docker("rm", "--force", REGISTRY)
+        docker("volume", "rm", REGISTRY)
+    report(results, time.monotonic() - started, complete=chosen == everything)
+    ended = len(results) == len(chosen) and all(it.passed for it in results)
+    return 0 if ended and not failed and not runner.stopping else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
