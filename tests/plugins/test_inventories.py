@@ -1,0 +1,90 @@
+"""The inventory plugins that stand before those of others: what they add."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+from typing import Any
+
+import pytest
+from ansible.errors import AnsibleError, AnsibleParserError
+
+GONE = 'Error inspecting container x - 404 Client Error: Not Found ("No such container: x")'
+Load = Callable[[str], ModuleType]
+
+
+@pytest.fixture
+def delegate(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[str]]:
+    """Return a function that puts a plugin in place of another's: it fails so often, then parses."""
+
+    def act(module: ModuleType, *failures: Exception) -> list[str]:
+        parsed: list[str] = []
+        left = list(failures)
+
+        def parse(_inventory: Any, _loader: Any, path: str, _cache: bool) -> None:
+            parsed.append(path)
+            if left:
+                raise left.pop(0)
+
+        found = SimpleNamespace(parse=parse, get_option=lambda _option, _hostvars=None: None)
+        monkeypatch.setattr(module, "inventory_loader", SimpleNamespace(get=lambda _name: found))
+        return parsed
+
+    return act
+
+
+def parse(module: ModuleType) -> None:
+    module.InventoryModule().parse(object(), object(), "machines.yml", False)
+
+
+@pytest.fixture(autouse=True)
+def no_extra_variables(plugin: Load, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What Ansible's command line sets up."""
+    monkeypatch.setattr("ansible.plugins.inventory.load_extra_vars", lambda _loader: {})
+
+
+def test_containers_that_go_meanwhile_are_asked_for_again(plugin: Load, delegate: Any) -> None:
+    module = plugin("inventory/docker_machines")
+    parsed = delegate(module, *[AnsibleError(GONE)] * 3)
+    parse(module)
+    assert parsed == ["machines.yml"] * 4
+
+
+@pytest.mark.parametrize(("failures", "asked"), [([GONE] * 20, 8), (["no engine"] * 20, 1)])
+def test_what_does_not_mend_fails(
+    plugin: Load, delegate: Any, failures: list[str], asked: int
+) -> None:
+    module = plugin("inventory/docker_machines")
+    parsed = delegate(module, *map(AnsibleError, failures))
+    with pytest.raises(AnsibleError, match=failures[0].split(" - ")[0]):
+        parse(module)
+    assert len(parsed) == asked
+
+
+def test_a_cloud_that_does_not_answer_is_named(plugin: Load, delegate: Any) -> None:
+    module = plugin("inventory/gcp_machines")
+    tripped = AttributeError("'ProxyError' object has no attribute 'message'")
+    tripped.__context__ = OSError("connection refused")
+    delegate(module, tripped)
+    with pytest.raises(AnsibleParserError, match="did not answer: connection refused"):
+        parse(module)
+
+
+@pytest.mark.parametrize(
+    ("name", "mine", "not_mine"),
+    [
+        ("docker_machines", "machines.docker.yml", "machines.gcp.yml"),
+        ("gcp_machines", "machines.gcp.yml", "machines.docker.yml"),
+    ],
+)
+def test_files_are_told_by_their_names(
+    plugin: Load, tmp_path: Path, name: str, mine: str, not_mine: str
+) -> None:
+    for file in (mine, not_mine, "groups.yml"):
+        (tmp_path / file).touch()
+    verify = plugin(f"inventory/{name}").InventoryModule().verify_file
+    assert verify(str(tmp_path / mine))
+    assert not verify(str(tmp_path / not_mine))
+    assert not verify(str(tmp_path / "groups.yml"))
+    assert not verify(str(tmp_path / "absent" / mine))
