@@ -77,7 +77,7 @@ clean: down ## also remove this checkout's images, tools and reports
 	@bin/clean
 
 ##@ Check
-.PHONY: check lint types unit test-web test-infra molecule test-fleet
+.PHONY: check lint types unit test-web test-infra test-images molecule test-fleet
 check: lint types unit test-infra ## linters, types, unit tests: under two minutes
 
 lint: engine ## ruff, yamllint, ansible-lint, shellcheck, hadolint, the Jenkinsfile
@@ -95,6 +95,9 @@ test-web: tools ## tests of pages and API
 test-infra: engine ## tests of roles, templates, Jenkinsfile and inventories
 	@bin/images base:trixie
 	@bin/pytest infra -q tests/infra tests/inventories
+
+test-images: images ## the built images: rights, contents, the same layers again
+	@bin/pytest images -q tests/images
 
 molecule: engine ## roles on real machines (ROLE=docker for one)
 	@molecule/run $(ROLE)

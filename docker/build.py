@@ -25,10 +25,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-MANIFEST = ROOT / "build" / "images.json"
 CHECKOUT = os.environ.get("BEANFT_CHECKOUT", "")
 # Inputs of the images that are deployed; what else changes leaves the revision clean.
 INPUTS = ["app", "docker", "VERSION"]
+LABEL_RECIPE = '{{with .Config.Labels}}{{index . "beanft.base"}}{{end}}'
 
 
 class BuildError(Exception):
@@ -147,15 +147,16 @@ def base(release: str) -> str:
     that another checkout bootstrapped from the same recipe is used again.
     """
     name = f"{CHECKOUT}/base:{release}"
-    if inspect(name, "{{.Id}}"):
+    recipe = hashlib.sha256(
+        (ROOT / "docker/base/bootstrap").read_bytes() + release.encode()
+    ).hexdigest()[:16]
+    # A pulled base has no recipe; one that an older recipe bootstrapped is made anew.
+    if inspect(name, "{{.Id}}") and inspect(name, LABEL_RECIPE) in ("", recipe):
         return name
     pulled = run("timeout", "300", "docker", "pull", "--quiet", f"debian:{release}-slim")
     if pulled.returncode == 0:
         run("docker", "tag", f"debian:{release}-slim", name)
         return name
-    recipe = hashlib.sha256(
-        (ROOT / "docker/base/bootstrap").read_bytes() + release.encode()
-    ).hexdigest()[:16]
     twin = run(
         "docker", "images", "--quiet", "--filter", f"label=beanft.base={recipe}"
     ).stdout.split()
@@ -186,6 +187,12 @@ def base(release: str) -> str:
     return name
 
 
+def source() -> str:
+    """Return where the source is published, or that it isn't: a path of this machine says nothing."""
+    remote = run("git", "config", "--get", "remote.origin.url").stdout.strip()
+    return remote if remote.startswith(("https://", "ssh://", "git@")) else "unpublished"
+
+
 def last_line(text: str) -> str:
     """Return the last line that says something."""
     return next(
@@ -198,17 +205,24 @@ def reference(name: str) -> str:
     return f"{CHECKOUT}/{name}"
 
 
-def build(name: str, image: Image, version: str, commit: str, epoch: str) -> None:
-    """Build one image and leave the log in build/logs."""
+def build(
+    name: str, tag: str, image: Image, parent: str, version: str, commit: str, epoch: str
+) -> None:
+    """Build one image as `tag` and leave the log in build/logs."""
     log = ROOT / "build" / "logs" / f"image-{name.replace(':', '-')}.log"
     log.parent.mkdir(parents=True, exist_ok=True)
-    parent = base(image.release)
     created = datetime.datetime.fromtimestamp(int(epoch), datetime.UTC).isoformat()
     with tempfile.TemporaryDirectory() as directory:
-        command = ["docker", "build", "--file", image.dockerfile, "--tag", reference(name)]
+        command = ["docker", "build", "--file", image.dockerfile, "--tag", tag]
         command += ["--build-arg", f"BASE={parent}", "--build-arg", f"SOURCE_DATE_EPOCH={epoch}"]
         command += ["--build-arg", f"VERSION={version}", "--build-arg", f"REVISION={commit}"]
-        command += ["--build-arg", f"CREATED={created}", *secrets(Path(directory))]
+        command += [
+            "--build-arg",
+            f"CREATED={created}",
+            "--build-arg",
+            f"SOURCE={source()}",
+            *secrets(Path(directory)),
+        ]
         if os.environ.get("NO_CACHE"):
             command += ["--no-cache"]
         if image.target:
@@ -229,7 +243,7 @@ def build(name: str, image: Image, version: str, commit: str, epoch: str) -> Non
         )
 
 
-def main(names: list[str]) -> None:
+def main(names: list[str], path: Path, suffix: str) -> None:
     """Build the named images, or those a fleet needs."""
     if not CHECKOUT:
         raise BuildError("BEANFT_CHECKOUT is not set: call this by 'make images'")
@@ -240,7 +254,7 @@ def main(names: list[str]) -> None:
     commit = revision()
     # The time of the last change to the inputs, so that other commits change no layer.
     epoch = git("log", "-1", "--format=%ct", "--", *INPUTS) or git("log", "-1", "--format=%ct")
-    manifest = json.loads(MANIFEST.read_text()) if MANIFEST.exists() else {}
+    manifest = json.loads(path.read_text()) if path.exists() else {}
     wanted = names or [
         *APPLICATION,
         "registry",
@@ -250,26 +264,28 @@ def main(names: list[str]) -> None:
         if name.startswith("base:"):
             print(f"  {name:<22}{base(name.split(':')[1])}", flush=True)
             continue
-        started = time.monotonic()
-        before = inspect(reference(name), "{{.Id}}")
+        parent = base(IMAGES[name].release)
+        inputs = f"{version} {commit} {inspect(parent, '{{.Id}}')}"
+        started, tag = time.monotonic(), reference(name) + suffix
+        before = inspect(tag, "{{.Id}}")
         known = manifest.get(name, {})
         if os.environ.get("NO_CACHE") or not (
-            before and known.get("id") == before and known.get("inputs") == f"{version} {commit}"
+            before and known.get("id") == before and known.get("inputs") == inputs
         ):
-            build(name, IMAGES[name], version, commit, epoch)
-        identity = inspect(reference(name), "{{.Id}}")
-        size = int(inspect(reference(name), "{{.Size}}") or 0)
+            build(name, tag, IMAGES[name], parent, version, commit, epoch)
+        identity = inspect(tag, "{{.Id}}")
+        size = int(inspect(tag, "{{.Size}}") or 0)
         manifest[name] = {
-            "reference": reference(name),
+            "reference": tag,
             "id": identity,
             "bytes": size,
             "version": version,
             "revision": commit,
-            "inputs": f"{version} {commit}",
+            "inputs": inputs,
             "migrations": migrations(),
         }
-        MANIFEST.parent.mkdir(exist_ok=True)
-        MANIFEST.write_text(json.dumps(manifest, indent=2, sort_keys=True) + "\n")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(manifest, indent=2, sort_keys=True) + "\n")
         state = "unchanged" if identity == before else "built"
         print(
             f"  {name:<22}{size / 1e6:7.0f} MB  {state:<10}{time.monotonic() - started:6.1f} s",
@@ -280,7 +296,10 @@ def main(names: list[str]) -> None:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description="Build the images of this checkout.")
     parser.add_argument("names", nargs="*", help="images to build; none: those a fleet needs")
+    parser.add_argument("--manifest", type=Path, default=ROOT / "build" / "images.json")
+    parser.add_argument("--suffix", default="", help="goes behind the names of the built images")
+    options = parser.parse_args()
     try:
-        main(parser.parse_args().names)
+        main(options.names, options.manifest, options.suffix)
     except BuildError as error:
         sys.exit(f"beanft: {error}")

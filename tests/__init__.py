@@ -1,0 +1,1 @@
+"""Tests of the whole project, a folder a kind."""

@@ -1,0 +1,1 @@
+"""Operations on a fleet of their own."""

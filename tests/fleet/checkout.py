@@ -34,7 +34,7 @@ INHERITED = (
 )
 
 
-class CommandFailed(AssertionError):
+class CommandError(AssertionError):
     """A command exited with something other than 0."""
 
 
@@ -84,7 +84,7 @@ class Checkout:
         """Run a command, show what it prints as it comes, and return it.
 
         Raises:
-            CommandFailed: the exit code is not 0 although `ok`, or 0 although not `ok` is "fails".
+            CommandError: the exit code is not 0 although `ok`, or 0 although not `ok` is "fails".
         """
         if show:
             print(f"\n$ {' '.join(command)}", flush=True)
@@ -106,7 +106,7 @@ class Checkout:
                     sys.stdout.flush()
         text = "".join(lines)
         if ok and process.returncode:
-            raise CommandFailed(
+            raise CommandError(
                 f"{' '.join(command)} exited with {process.returncode}: {text[-3000:]}"
             )
         return text

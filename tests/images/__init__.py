@@ -1,0 +1,1 @@
+"""The built images, as they are deployed."""

@@ -1,0 +1,128 @@
+"""Guards what the images promise: small rights, nothing left of the build, the same layers again."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+CHECKOUT = os.environ["BEANFT_CHECKOUT"]
+SERVICES = ["api", "web", "worker"]
+IMAGES = [*SERVICES, "edge", "registry"]
+# Programs that build or install; an image that serves has no use for them.
+TOOLS = ["pip", "pip3", "uv", "gcc", "cc", "make", "git", "curl", "wget"]
+
+
+def docker(*arguments: str) -> str:
+    """Run the docker client and return its stdout."""
+    return subprocess.run(["docker", *arguments], check=True, capture_output=True, text=True).stdout
+
+
+def image(name: str) -> dict[str, Any]:
+    """Return an image's inspected configuration."""
+    return dict(json.loads(docker("image", "inspect", f"{CHECKOUT}/{name}"))[0])
+
+
+def inside(name: str, *command: str) -> str:
+    """Run a program in an image as a fleet would: read-only, without capabilities or network."""
+    return docker(
+        "run", "--rm", "--network", "none", "--read-only", "--cap-drop", "ALL", "--tmpfs", "/tmp",
+        "--entrypoint", command[0], f"{CHECKOUT}/{name}", *command[1:],
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("name", IMAGES)
+def test_runs_as_a_user_without_rights(name: str) -> None:
+    assert int(inside(name, "id", "-u")) > 0
+
+
+@pytest.mark.parametrize("name", IMAGES)
+def test_has_no_build_tools(name: str) -> None:
+    looks = " ".join(f"$(command -v {tool})" for tool in TOOLS)
+    assert inside(name, "sh", "-c", f"echo {looks}").strip() == ""
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_python_has_no_pip(name: str) -> None:
+    found = inside(
+        name,
+        "python",
+        "-c",
+        "import importlib.util as u; print(u.find_spec('pip'), u.find_spec('ensurepip'))",
+    )
+    assert found.split() == ["None", "None"]
+
+
+@pytest.mark.parametrize("name", IMAGES)
+def test_no_build_secret_is_left(name: str) -> None:
+    listed = inside(
+        name, "sh", "-c", "ls -A /run/secrets 2>/dev/null; ls -A /root 2>/dev/null; true"
+    )
+    assert "ca" not in listed.split()
+    assert "pip" not in listed.split()
+    configuration = json.dumps(image(name)["Config"]) + docker(
+        "history", "--no-trunc", f"{CHECKOUT}/{name}"
+    )
+    assert "BEGIN CERTIFICATE" not in configuration
+    assert "SECRET" not in configuration.upper().replace("/RUN/SECRETS", "").replace(
+        "TYPE=SECRET", ""
+    )
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_says_what_it_is(name: str) -> None:
+    configuration = image(name)["Config"]
+    labels = configuration["Labels"]
+    manifest = json.loads((ROOT / "build/images.json").read_text())[name]
+    assert labels["org.opencontainers.image.revision"] == manifest["revision"]
+    assert labels["org.opencontainers.image.version"] == (ROOT / "VERSION").read_text().strip()
+    assert labels["org.opencontainers.image.created"]
+    assert labels["org.opencontainers.image.source"]
+    assert f"BEANFT_REVISION={manifest['revision']}" in configuration["Env"]
+    assert configuration["Healthcheck"]["Test"] == ["CMD", "/opt/beanft/healthcheck"]
+
+
+@pytest.mark.parametrize("name", ["api", "web"])
+def test_what_serves_can_not_train(name: str) -> None:
+    code = "import importlib.util as u; print(*[u.find_spec(m) for m in ('sklearn', 'pandas', 'scipy')])"
+    assert inside(name, "python", "-c", code).split() == ["None", "None", "None"]
+
+
+def test_worker_can_train() -> None:
+    inside("worker", "python", "-c", "import sklearn.linear_model, skl2onnx, onnxruntime")
+
+
+def test_services_share_their_lower_layers() -> None:
+    layers = [image(name)["RootFS"]["Layers"] for name in SERVICES]
+    assert layers[0][:3] == layers[1][:3] == layers[2][:3], "base, Python, api's dependencies"
+
+
+def test_the_same_inputs_give_the_same_layers(tmp_path: Path) -> None:
+    first = image("api")["RootFS"]["Layers"]
+    manifest = tmp_path / "images.json"
+    done = subprocess.run(
+        [
+            sys.executable,
+            "docker/build.py",
+            "--manifest",
+            str(manifest),
+            "--suffix=-again",
+            "api",
+        ],
+        cwd=ROOT,
+        env={**os.environ, "NO_CACHE": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    try:
+        assert image("api-again")["RootFS"]["Layers"] == first
+    finally:
+        docker("rmi", f"{CHECKOUT}/api-again")
