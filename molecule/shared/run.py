@@ -57,6 +57,15 @@ def images(sets: list[str]) -> list[str]:
     return list(dict.fromkeys([*hosts, *APPLICATION]))
 
 
+def pin() -> None:
+    """Name what was built by its content: another build may move the names while tests run."""
+    built = json.loads((ROOT / "build/images.json").read_text(encoding="utf-8"))
+    pinned = {name: {**image, "reference": image["id"]} for name, image in built.items()}
+    path = ROOT / ".local" / "molecule" / "images.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(pinned, indent=2) + "\n", encoding="utf-8")
+
+
 def docker(*arguments: str) -> list[str]:
     """Return the words that the docker client prints."""
     return subprocess.run(
@@ -196,6 +205,7 @@ def main() -> int:
         built = subprocess.run([ROOT / "bin/images", *images(list(sets))], cwd=ROOT, check=False)
         if built.returncode:
             return built.returncode
+        pin()
     runner = Runner()
     if options.step != "test":
         extra = ["--host", "m1"] if options.step == "login" else []

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 import yaml
-from helpers import Run, apply, publish
+from helpers import ROOT, Run, apply, publish
 from testinfra.host import Host
 
 testinfra_hosts = ["m1"]
@@ -25,8 +25,10 @@ EVIDENCE = [
     "docker service logs --tail 20 beanft_web",
 ]
 SERVICES = ("api", "web", "worker")
-VARIABLES = yaml.safe_load((Path(__file__).parents[1] / "vars/main.yml").read_text(encoding="utf-8"))
-BUILT = json.loads((Path(__file__).parents[3] / "build/images.json").read_text(encoding="utf-8"))
+VARIABLES = yaml.safe_load(
+    (Path(__file__).parents[1] / "vars/main.yml").read_text(encoding="utf-8")
+)
+BUILT = json.loads((ROOT / ".local/molecule/images.json").read_text(encoding="utf-8"))
 
 
 def spec(host: Host, service: str) -> dict[str, Any]:
