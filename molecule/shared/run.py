@@ -80,6 +80,7 @@ class Runner:
         """Nothing runs yet."""
         self.lock = threading.Lock()
         self.running: set[subprocess.Popen[bytes]] = set()
+        self.results: list[Result] = []
         self.stopping = False
 
     def molecule(self, scenario: str, *arguments: str, log: IO[bytes] | None) -> bool:
@@ -129,11 +130,11 @@ class Runner:
             "--filter", f"label=beanft.environment={machine_set(scenario)}",
         )  # fmt: skip
         if left or not removed:
-            raise RuntimeError(f"machines are left: see {log.name}")
+            where = f"{len(left)} of {machine_set(scenario)} are there"
+            raise RuntimeError(f"machines could not be removed, {where}: see {log.name}")
 
-    def test(self, scenarios: list[str]) -> list[Result]:
+    def test(self, scenarios: list[str]) -> None:
         """Run scenarios that share a set of machines, and remove the machines."""
-        results = []
         for scenario in scenarios:
             shutil.rmtree(ROOT / ".local" / "molecule" / scenario, ignore_errors=True)
         try:
@@ -147,7 +148,7 @@ class Runner:
                 started = time.monotonic()
                 with path.open("wb") as log:
                     passed = self.molecule(scenario, "test", "--destroy", "never", log=log)
-                results.append(Result(scenario, time.monotonic() - started, passed))
+                self.results.append(Result(scenario, time.monotonic() - started, passed))
                 if not passed and not self.stopping:
                     words = path.read_text(encoding="utf-8", errors="replace").splitlines()[-60:]
                     print("\n".join([*words, f"  {scenario}: all of it is in {path}"]), flush=True)
@@ -155,7 +156,6 @@ class Runner:
             self.destroy(scenarios[0])
             for scenario in scenarios:
                 shutil.rmtree(ROOT / ".local" / "molecule" / scenario, ignore_errors=True)
-        return results
 
 
 def report(results: list[Result], seconds: float, complete: bool) -> None:
@@ -216,18 +216,18 @@ def main() -> int:
     signal.signal(signal.SIGTERM, runner.stop)
     registry_before = docker("ps", "-aq", "--filter", f"name=^{REGISTRY}$")
     started = time.monotonic()
-    results: list[Result] = []
     failed = False
     with ThreadPoolExecutor() as pool:
         for job in [pool.submit(runner.test, names) for names in sets.values()]:
             try:
-                results += job.result()
+                job.result()
             except (RuntimeError, OSError, subprocess.CalledProcessError) as error:
                 print(f"beanft: {error}", file=sys.stderr)
                 failed = True
     if not registry_before and docker("ps", "-aq", "--filter", f"name=^{REGISTRY}$"):
         docker("rm", "--force", REGISTRY)
         docker("volume", "rm", REGISTRY)
+    results = sorted(runner.results, key=lambda it: it.name)
     report(results, time.monotonic() - started, complete=chosen == everything)
     ended = len(results) == len(chosen) and all(it.passed for it in results)
     return 0 if ended and not failed and not runner.stopping else 1
