@@ -16,14 +16,11 @@ def database(settings: Settings, action: str) -> int:
     if action == "upgrade":
         migrate.upgrade(settings.database_url)
         action = "current"
-    connected = Database(settings.database_url)
-    try:
-        if action == "current":
-            print(json.dumps(migrate.current(connected)))
-        else:
-            print(json.dumps(migrate.pending(connected)))
-    finally:
-        connected.close()
+    with Database(settings.database_url) as connected:
+        answer: object = (
+            migrate.current(connected) if action == "current" else migrate.pending(connected)
+        )
+    print(json.dumps(answer))
     return 0
 
 
@@ -32,8 +29,8 @@ def ensure_sample(settings: Settings) -> int:
     from beanft.storage.files import FileStorage
     from beanft.training.sample import ensure_sample as ensure
 
-    connected = Database(settings.database_url)
-    print(json.dumps(ensure(connected, FileStorage(settings.storage_path))))
+    with Database(settings.database_url) as connected:
+        print(json.dumps(ensure(connected, FileStorage(settings.storage_path))))
     return 0
 
 
@@ -42,14 +39,14 @@ def create_user(settings: Settings, email: str, *, from_stdin: bool) -> int:
     from beanft.users import service
 
     password = sys.stdin.readline().rstrip("\r\n") if from_stdin else None
-    connected = Database(settings.database_url)
-    try:
-        user = service.register(connected, email, password)
-    except BeanftError as error:
-        print(f"beanft: {error.detail}", file=sys.stderr)
-        return 1
-    answer = {"email": user.email, "id": user.id}
-    if password is None:
-        answer["link"] = f"/welcome/{service.make_link(connected, user.id)}"
+    with Database(settings.database_url) as connected:
+        try:
+            user = service.register(connected, email, password)
+        except BeanftError as error:
+            print(f"beanft: {error.detail}", file=sys.stderr)
+            return 1
+        answer = {"email": user.email, "id": user.id}
+        if password is None:
+            answer["link"] = f"/welcome/{service.make_link(connected, user.id)}"
     print(json.dumps(answer))
     return 0

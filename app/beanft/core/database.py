@@ -14,7 +14,7 @@ import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import sqlalchemy as sa
 from sqlalchemy import event
@@ -140,6 +140,14 @@ class Database:
     def close(self) -> None:
         """Close the pooled connections."""
         self.engine.dispose()
+
+    def __enter__(self) -> Self:
+        """Use the database for a while."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close the pooled connections."""
+        self.close()
 
 
 def is_busy(error: sa.exc.OperationalError) -> bool:
