@@ -100,7 +100,7 @@ test-images: images ## the built images: rights, contents, the same layers again
 	@bin/pytest images -q tests/images
 
 molecule: engine ## roles on real machines (ROLE=docker for one)
-	@molecule/run $(ROLE)
+	@ENV=local CLOUD=local molecule/run $(ROLE)
 
 test-fleet: images ## three machines: version A, version B, roll back, broken version
 	@bin/pytest fleet -v -s tests/fleet
