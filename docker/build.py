@@ -157,11 +157,10 @@ def base(release: str) -> str:
     if pulled.returncode == 0:
         run("docker", "tag", f"debian:{release}-slim", name)
         return name
-    twin = run(
-        "docker", "images", "--quiet", "--filter", f"label=beanft.base={recipe}"
-    ).stdout.split()
-    if twin and not os.environ.get("NO_CACHE"):
-        run("docker", "tag", twin[0], name)
+    # Not by label: what is built from a base has its labels too.
+    shared = f"beanft-base:{release}-{recipe}"
+    if inspect(shared, "{{.Id}}") and not os.environ.get("NO_CACHE"):
+        run("docker", "tag", shared, name)
         return name
     print(
         f"  base:{release}  no registry answers: bootstrapping from Debian's packages", flush=True
@@ -178,12 +177,13 @@ def base(release: str) -> str:
             raise BuildError(
                 f"mmdebstrap could not be installed ({last_line(done.stderr)}): install it by hand"
             )
-    done = run("docker/base/bootstrap", release, name, "beanft=image", f"beanft.base={recipe}")
+    done = run("docker/base/bootstrap", release, shared, "beanft=image", f"beanft.base={recipe}")
     if done.returncode:
         raise BuildError(
             f"the base image for Debian {release} could not be bootstrapped ({last_line(done.stderr)}): "
             "is Debian's mirror in reach (DEBIAN_MIRROR names another), and is there room on the disk?"
         )
+    run("docker", "tag", shared, name)
     return name
 
 
