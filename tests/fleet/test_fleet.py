@@ -125,6 +125,8 @@ def test_rollback_without_a_target_is_refused(checkout: Checkout) -> None:
 def test_down_leaves_nothing(checkout: Checkout) -> None:
     name = checkout.run("bash", "-c", ". bin/_env; echo $BEANFT_CHECKOUT", show=False).strip()
     checkout.make_target("down")
+    # Down also stops an engine that this project started and nothing else uses: look at what it kept.
+    subprocess.run([str(ROOT / "bin/engine")], check=True)
     for kind in ("container ls --all", "network ls", "volume ls"):
         left = subprocess.run(
             ["docker", *kind.split(), "--quiet", "--filter", f"label=beanft.checkout={name}"],
