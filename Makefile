@@ -13,7 +13,15 @@ TO ?=
 HOST ?= m1
 SERVICE ?= web
 ROLE ?=
-export ENV CLOUD NODES RELEASE TO
+BUNDLE ?=
+CONFIRM ?= 0
+LOCK_WAIT ?= 45
+SECRET ?=
+FROM ?=
+web ?=
+api ?=
+worker ?=
+export ENV CLOUD NODES RELEASE TO BUNDLE CONFIRM LOCK_WAIT SECRET FROM
 
 ##@ The two that matter
 .PHONY: up test
@@ -24,7 +32,7 @@ test: ## everything that proves it: check, pages, API, roles, a fleet (needs roo
 	@bin/test
 
 ##@ Operate (ENV=local, staging or production; CLOUD=local, aws, azure or gcp)
-.PHONY: provision site deploy rollback releases smoke status logs ssh down destroy
+.PHONY: provision site plan deploy rollback scale rotate releases smoke status logs ssh down destroy
 provision: engine ## create the machines (NODES=)
 	@bin/images $(if $(filter local,$(CLOUD)),host-ready:$(RELEASE))
 	@bin/play provision
@@ -32,11 +40,20 @@ provision: engine ## create the machines (NODES=)
 site: tools ## make the machines ready: packages, Docker, one Swarm
 	@bin/play site
 
-deploy: images ## build, then deploy what is in this checkout
-	@bin/play deploy
+plan: images ## what a deploy would do (exit code 0 nothing, 2 changes)
+	@bin/plan
+
+deploy: engine ## build, then deploy what is in this checkout (CONFIRM=1 asks; BUNDLE=file takes that)
+	@bin/deploy
 
 rollback: tools ## go back to the release before, or to release TO=
 	@bin/play rollback
+
+scale: tools ## run another number of tasks: make scale web=4 api=3
+	@SCALE="$(foreach service,web api worker,$(if $($(service)),$(service)=$($(service))))" bin/play scale
+
+rotate: tools ## give a secret another value, without another image (SECRET=name, FROM=file)
+	@bin/rotate
 
 releases: tools ## list the releases
 	@bin/play releases

@@ -16,11 +16,14 @@ import datetime
 import hashlib
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
 import tempfile
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -95,12 +98,15 @@ def revision() -> str:
     return f"{commit}-dirty-{digest.hexdigest()[:8]}"
 
 
-def migrations() -> str:
-    """Return a hash of the migrations, so that a deploy knows when there is none to run."""
-    digest = hashlib.sha256()
+def migrations() -> list[dict[str, str]]:
+    """Return revision and phase of each migration, in order, so that a deploy knows what there is to run."""
+    found = []
     for path in sorted((ROOT / "app/migrations/versions").glob("*.py")):
-        digest.update(path.name.encode() + path.read_bytes())
-    return digest.hexdigest()[:12]
+        values = dict(
+            re.findall(r'^(revision|phase)\b[^=\n]*=\s*"([^"]+)"', path.read_text(), re.M)
+        )
+        found.append({"revision": values["revision"], "phase": values.get("phase", "expand")})
+    return found
 
 
 def inspect(reference: str, template: str) -> str:
@@ -263,8 +269,12 @@ def main(names: list[str], path: Path, suffix: str) -> None:
     for name in wanted:
         if name.startswith("base:"):
             print(f"  {name:<22}{base(name.split(':')[1])}", flush=True)
-            continue
-        parent = base(IMAGES[name].release)
+    images = [name for name in wanted if not name.startswith("base:")]
+    parents = {release: base(release) for release in {IMAGES[name].release for name in images}}
+    guard = threading.Lock()
+
+    def make(name: str) -> None:
+        parent = parents[IMAGES[name].release]
         inputs = f"{version} {commit} {inspect(parent, '{{.Id}}')}"
         started, tag = time.monotonic(), reference(name) + suffix
         before = inspect(tag, "{{.Id}}")
@@ -273,24 +283,30 @@ def main(names: list[str], path: Path, suffix: str) -> None:
             before and known.get("id") == before and known.get("inputs") == inputs
         ):
             build(name, tag, IMAGES[name], parent, version, commit, epoch)
-        identity = inspect(tag, "{{.Id}}")
-        size = int(inspect(tag, "{{.Size}}") or 0)
-        manifest[name] = {
+        identity, size = inspect(tag, "{{.Id}} {{.Size}}").split()
+        entry = {
             "reference": tag,
             "id": identity,
-            "bytes": size,
+            "bytes": int(size),
             "version": version,
             "revision": commit,
             "inputs": inputs,
             "migrations": migrations(),
         }
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(manifest, indent=2, sort_keys=True) + "\n")
-        state = "unchanged" if identity == before else "built"
-        print(
-            f"  {name:<22}{size / 1e6:7.0f} MB  {state:<10}{time.monotonic() - started:6.1f} s",
-            flush=True,
-        )
+        with guard:
+            manifest[name] = entry
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(json.dumps(manifest, indent=2, sort_keys=True) + "\n")
+            state = "unchanged" if identity == before else "built"
+            print(
+                f"  {name:<22}{int(size) / 1e6:7.0f} MB  {state:<10}{time.monotonic() - started:6.1f} s",
+                flush=True,
+            )
+
+    # The engine shares the steps that they have in common.
+    with ThreadPoolExecutor(max_workers=3) as pool:
+        for done in [pool.submit(make, name) for name in images]:
+            done.result()
 
 
 if __name__ == "__main__":

@@ -2,3 +2,5 @@
 
 The package is light to import on purpose: the application factories are in :mod:`beanft.wsgi`.
 """
+# profiling change 2
+# profiling change 3

@@ -31,6 +31,11 @@ INHERITED = (
     "HOST",
     "SERVICE",
     "ROLE",
+    "BUNDLE",
+    "CONFIRM",
+    "LOCK_WAIT",
+    "SECRET",
+    "FROM",
 )
 
 

@@ -36,7 +36,8 @@ def from_file(path: Path, name: str) -> ModuleType:
 def plugin() -> Callable[[str], ModuleType]:
     """Return a function that loads a plugin by its path below ansible/plugins."""
     # Where Ansible puts the project's module_utils.
-    from_file(PLUGINS / "module_utils" / "docker_cli.py", "ansible.module_utils.docker_cli")
+    for name in ("docker_cli", "swarm_lock"):
+        from_file(PLUGINS / "module_utils" / f"{name}.py", f"ansible.module_utils.{name}")
 
     def load(path: str) -> ModuleType:
         return from_file(PLUGINS / f"{path}.py", f"beanft_plugins.{path.replace('/', '.')}")

@@ -9,6 +9,8 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.docker_cli import DockerError, docker, stack_tasks, task_log
+from ansible.module_utils.swarm_lock import OPTION as LOCK
+from ansible.module_utils.swarm_lock import Fence
 
 DOCUMENTATION = r"""
 module: swarm_job
@@ -34,6 +36,18 @@ options:
     type: list
     elements: str
     required: true
+  lock:
+    description: The deploy lock that has to be this run's, as C(stack) and C(run).
+    type: dict
+    suboptions:
+      stack:
+        description: The stack that the lock is for.
+        type: str
+        required: true
+      run:
+        description: The run that took it.
+        type: str
+        required: true
   timeout:
     description: Seconds after which the job counts as failed and is removed.
     type: int
@@ -121,7 +135,7 @@ def current_task(module: AnsibleModule, name: str) -> dict[str, Any]:
     return next((task for task in tasks if task["ServiceID"].startswith(ids)), {})
 
 
-def follow(module: AnsibleModule, name: str, seconds: float) -> dict[str, Any]:
+def follow(module: AnsibleModule, name: str, seconds: float, fence: Fence) -> dict[str, Any]:
     """Wait for the job's task to end; return it as it was last seen, or {}.
 
     An engine that does not answer, as while managers elect a leader, is asked again until time is up.
@@ -130,6 +144,7 @@ def follow(module: AnsibleModule, name: str, seconds: float) -> dict[str, Any]:
     task: dict[str, Any] = {}
     while True:
         late = time.monotonic() > deadline
+        fence.tick()
         try:
             task = current_task(module, name) or task
         except DockerError:
@@ -148,6 +163,7 @@ def main() -> None:
             "service": {"type": "dict", "required": True},
             "shared": {"type": "dict", "default": {}},
             "command": {"type": "list", "elements": "str", "required": True},
+            "lock": LOCK,
             "timeout": {"type": "int", "default": 300},
         },
         supports_check_mode=True,
@@ -155,17 +171,19 @@ def main() -> None:
     name, timeout = module.params["name"], module.params["timeout"]
     if module.check_mode:
         module.exit_json(changed=True, stdout_lines=[])
+    fence = Fence(module)
     started = time.monotonic()
     task: dict[str, Any] = {}
     log = ""
     try:
+        fence.check()
         remove(module, name, thoroughly=True)
         docker(
             module, "stack", "deploy", "--resolve-image", "never", "--compose-file", "-", name,
             data=json.dumps(job_definition(module)),
         )  # fmt: skip
         try:
-            task = follow(module, name, timeout)
+            task = follow(module, name, timeout, fence)
             if task:
                 log = task_log(module, task["ID"])
         finally:

@@ -9,6 +9,8 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.docker_cli import DockerError, docker, docker_json
+from ansible.module_utils.swarm_lock import OPTION as LOCK
+from ansible.module_utils.swarm_lock import Fence
 
 DOCUMENTATION = r"""
 module: swarm_release
@@ -22,8 +24,26 @@ options:
     type: str
     required: true
   record:
-    description: What to write. Its C(number) is filled in.
+    description: >-
+      What to write; its C(number) is filled in. Or a signed one, as C(record) (JSON, with the C(number) that is next)
+      and C(signature).
     type: dict
+  lock:
+    description: The deploy lock that has to be this run's, as C(stack) and C(run).
+    type: dict
+    suboptions:
+      stack:
+        description: The stack that the lock is for.
+        type: str
+        required: true
+      run:
+        description: The run that took it.
+        type: str
+        required: true
+  keep:
+    description: How many records to keep when one is written; always kept are the current one and those after it.
+    type: int
+    default: 50
 """
 
 EXAMPLES = r"""
@@ -89,11 +109,52 @@ def marked(records: list[dict[str, Any]]) -> list[dict[str, Any]]:
     ]
 
 
+def parsed(data: dict[str, Any]) -> dict[str, Any]:
+    """Return a record as it is stored: signed ones carry their envelope, for who wants to verify it."""
+    if "signature" not in data:
+        return data
+    return {**json.loads(data["record"]), "envelope": data}
+
+
 def read(module: AnsibleModule, stack: str) -> list[dict[str, Any]]:
     """Return all records of a stack's releases."""
     ids = docker(module, "config", "ls", "--quiet", "--filter", f"label={LABEL}={stack}").split()
     configs = docker_json(module, "config", "inspect", *ids) if ids else []
-    return marked([json.loads(base64.b64decode(config["Spec"]["Data"])) for config in configs])
+    return marked([parsed(json.loads(base64.b64decode(item["Spec"]["Data"]))) for item in configs])
+
+
+def name_of(stack: str, number: int) -> str:
+    """Return a record's name in the store."""
+    return f"{stack}-release-{number:05d}"
+
+
+def write(module: AnsibleModule, stack: str, record: dict[str, Any], number: int) -> None:
+    """Write a record under its number.
+
+    Raises:
+        DockerError: it is signed with another number, or the store has that number.
+    """
+    if "signature" in record:
+        signed = json.loads(record["record"])["number"]
+        if signed != number:
+            raise DockerError(f"the record is signed as number {signed}, and {number} is next")
+        data = record
+    else:
+        data = {**record, "number": number}
+    # The store refuses a name that exists: two writers can't take one number.
+    docker(
+        module, "config", "create", "--label", f"{LABEL}={stack}", "--label", "beanft=release",
+        name_of(stack, number), "-",
+        data=json.dumps(data, sort_keys=True),
+    )  # fmt: skip
+
+
+def superfluous(releases: list[dict[str, Any]], keep: int) -> list[int]:
+    """Return the numbers of old records: not of the newest `keep`, not current, not what to go back to."""
+    targets = [item["number"] for item in releases if item["is_target"]]
+    needed = {item["number"] for item in releases if item["current"]} | set(targets[-1:])
+    needed |= {item.get("restores") for item in releases if item["number"] in needed}
+    return [item["number"] for item in releases[:-keep] if item["number"] not in needed]
 
 
 def main() -> None:
@@ -102,6 +163,8 @@ def main() -> None:
         argument_spec={
             "stack": {"type": "str", "required": True},
             "record": {"type": "dict"},
+            "lock": LOCK,
+            "keep": {"type": "int", "default": 50},
         },
         supports_check_mode=True,
     )
@@ -110,13 +173,11 @@ def main() -> None:
         releases = read(module, stack)
         number = releases[-1]["number"] + 1 if releases else 1
         if record is not None and not module.check_mode:
-            data = {**record, "number": number}
-            # The store refuses a name that exists: two writers can't take one number.
-            docker(
-                module, "config", "create", "--label", f"{LABEL}={stack}", "--label", "beanft=release",
-                f"{stack}-release-{number:05d}", "-",
-                data=json.dumps(data, sort_keys=True),
-            )  # fmt: skip
+            Fence(module).check()
+            write(module, stack, record, number)
+            old = superfluous(read(module, stack), module.params["keep"])
+            if old:
+                docker(module, "config", "rm", *(name_of(stack, item) for item in old))
             releases = read(module, stack)
     except DockerError as error:
         module.fail_json(msg=f"the release records of {stack} could not be used: {error}")

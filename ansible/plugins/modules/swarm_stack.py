@@ -11,6 +11,8 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.docker_cli import DockerError, docker, docker_json, stack_tasks, task_log
+from ansible.module_utils.swarm_lock import OPTION as LOCK
+from ansible.module_utils.swarm_lock import Fence
 
 DOCUMENTATION = r"""
 module: swarm_stack
@@ -32,6 +34,26 @@ options:
     description: Labels for every service that don't count as a change.
     type: dict
     default: {}
+  secrets:
+    description: Secrets to make first where they are not there, name to value. Names are those in the store.
+    type: dict
+    default: {}
+  configs:
+    description: Configs to make first where they are not there, name to text. Names are those in the store.
+    type: dict
+    default: {}
+  lock:
+    description: The deploy lock that has to be this run's, as C(stack) and C(run).
+    type: dict
+    suboptions:
+      stack:
+        description: The stack that the lock is for.
+        type: str
+        required: true
+      run:
+        description: The run that took it.
+        type: str
+        required: true
   timeout:
     description: Seconds after which a stack that has not settled counts as failed.
     type: int
@@ -121,12 +143,44 @@ class Stack:
             for name, service in services.items()
         }
 
+    def store(self, kind: str, wanted: dict[str, str]) -> None:
+        """Make secrets or configs that are not there. They can't be changed, so those that are stay."""
+        if not wanted:
+            return
+        there = docker(self.module, kind, "ls", "--format", "{{.Name}}").split()
+        for name in sorted(set(wanted) - set(there)):
+            docker(
+                self.module, kind, "create", "--label", f"beanft={kind}", name, "-",
+                data=wanted[name],
+            )  # fmt: skip
+
     def deploy(self, definition: dict[str, Any]) -> None:
         """Hand the definition to the engine, which starts to bring it about."""
+        asked = any(
+            "start_interval" in service.get("healthcheck", {})
+            for service in definition["services"].values()
+        )
+        if asked and not self.knows_start_interval():
+            definition = without_start_interval(definition)
         docker(
             self.module, "stack", "deploy", "--prune", "--resolve-image", "never", "--compose-file", "-", self.name,
             data=json.dumps(definition),
         )  # fmt: skip
+
+    def knows_start_interval(self) -> bool:
+        """Tell whether client and engine are of version 25 or newer."""
+        version = docker(self.module, "version", "--format", "{{.Server.APIVersion}}").strip()
+        return tuple(int(part) for part in version.split(".")) >= (1, 44)
+
+
+def without_start_interval(definition: dict[str, Any]) -> dict[str, Any]:
+    """Return the definition for an older engine, whose first look comes one interval after the start."""
+    result = {**copy.deepcopy(definition), "version": "3.9"}
+    for service in result["services"].values():
+        health = service.get("healthcheck", {})
+        if health.pop("start_interval", None):
+            health["interval"] = "2s"
+    return result
 
 
 def solid(value: Any) -> Any:
@@ -206,7 +260,12 @@ def last_words(module: AnsibleModule, tasks: list[dict[str, Any]], old: frozense
 
 
 def wait(
-    module: AnsibleModule, stack: Stack, names: list[str], old: frozenset[str], deployed: bool
+    module: AnsibleModule,
+    stack: Stack,
+    names: list[str],
+    old: frozenset[str],
+    deployed: bool,
+    fence: Fence,
 ) -> None:
     """Wait until all services have settled; fail the module where one can't, or time is up.
 
@@ -218,6 +277,7 @@ def wait(
     looks = 2 if deployed else 1
     while True:
         late = time.monotonic() > deadline
+        fence.tick()
         try:
             services = stack.services()
             tasks = stack.tasks(services)
@@ -265,11 +325,14 @@ def main() -> None:
             "name": {"type": "str", "required": True},
             "definition": {"type": "dict", "required": True},
             "labels": {"type": "dict", "default": {}},
+            "secrets": {"type": "dict", "default": {}, "no_log": True},
+            "configs": {"type": "dict", "default": {}},
+            "lock": LOCK,
             "timeout": {"type": "int", "default": 180},
         },
         supports_check_mode=True,
     )
-    stack = Stack(module, module.params["name"])
+    stack, fence = Stack(module, module.params["name"]), Fence(module)
     definition = labelled(module.params["definition"], module.params["labels"])
     started = time.monotonic()
     try:
@@ -304,9 +367,12 @@ def main() -> None:
         )
         changed = bool(gone) or stale or any(service["changes"] for service in report)
         if changed and not module.check_mode:
+            fence.check()
+            stack.store("secret", module.params["secrets"])
+            stack.store("config", module.params["configs"])
             stack.deploy(definition)
         if not module.check_mode:
-            wait(module, stack, list(definition["services"]), old_tasks, changed)
+            wait(module, stack, list(definition["services"]), old_tasks, changed, fence)
     except DockerError as error:
         module.fail_json(msg=f"stack {stack.name} could not be deployed: {error}")
     module.exit_json(

@@ -1,0 +1,99 @@
+"""Filters on stacks: in which settings two differ, and what an earlier one takes over from the current one."""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+from typing import Any
+
+IMAGE = "image"
+
+
+def flat(value: Any, path: str = "") -> dict[str, Any]:
+    """Return the leaves of a definition by their path."""
+    if isinstance(value, dict):
+        return {
+            key: leaf
+            for name, item in value.items()
+            for key, leaf in flat(item, f"{path}.{name}" if path else str(name)).items()
+        }
+    return {path: value}
+
+
+def stack_differences(new: dict[str, Any], old: dict[str, Any]) -> list[str]:
+    """Return what differs, a line each: settings of services but their images, then all that services share.
+
+    Names only, for values may be anything. A service of which there was none is one line.
+    """
+    lines = []
+    before = old.get("services", {})
+    for name, service in sorted(new.get("services", {}).items()):
+        if name not in before:
+            lines.append(f"{name}: new")
+            continue
+        lines += [
+            f"{name}: {line}" for line in compared(service, before[name]) if line[1:] != IMAGE
+        ]
+    lines += [f"{name}: removed" for name in sorted(set(before) - set(new.get("services", {})))]
+
+    def shared(stack: dict[str, Any]) -> dict[str, Any]:
+        return {
+            key: value
+            for key, value in stack.items()
+            if key not in ("services", "version") and key[:2] != "x-"
+        }
+
+    return lines + compared(shared(new), shared(old))
+
+
+def compared(new: dict[str, Any], old: dict[str, Any]) -> list[str]:
+    """Return the paths that differ: + is new, - is gone, ~ has another value."""
+    after, before = flat(new), flat(old)
+    return [
+        ("+" if path not in before else "-" if path not in after else "~") + path
+        for path in sorted(set(after) | set(before))
+        if after.get(path, before) != before.get(path, after)
+    ]
+
+
+def stack_scaled(stack: dict[str, Any], scale: dict[str, Any]) -> dict[str, Any]:
+    """Return a stack with other numbers of replicas."""
+    result = copy.deepcopy(stack)
+    for name, replicas in scale.items():
+        result["services"][name]["deploy"]["replicas"] = int(replicas)
+    return result
+
+
+def stack_carried(
+    stack: dict[str, Any], current: dict[str, Any], scale: dict[str, Any]
+) -> dict[str, Any]:
+    """Return an earlier release's stack as it runs now: with secrets that were rotated and replicas that were set since."""
+    result = stack_scaled(stack, scale)
+    newer = current.get("secrets", {})
+    for name in result.get("secrets", {}):
+        result["secrets"][name] = newer.get(name, result["secrets"][name])
+    return result
+
+
+def stack_secrets(secrets: dict[str, str], stack: str) -> dict[str, Any]:
+    """Return the secrets of a Compose file: each in the store under a name with its content's hash."""
+    return {
+        key: {
+            "external": True,
+            "name": f"{stack}-{key}-{hashlib.sha256(value.encode()).hexdigest()[:12]}",
+        }
+        for key, value in sorted(secrets.items())
+    }
+
+
+class FilterModule:
+    """The filters."""
+
+    def filters(self) -> dict[str, Any]:
+        """Return them by their names."""
+        return {
+            "stack_differences": stack_differences,
+            "stack_scaled": stack_scaled,
+            "stack_carried": stack_carried,
+            "stack_secrets": stack_secrets,
+        }
