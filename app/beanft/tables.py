@@ -6,8 +6,8 @@ from beanft.core.database import Base
 from beanft.jobs.models import Job
 from beanft.security.throttle import Throttle
 from beanft.training.models import Model
-from beanft.uploader.models import Dataset
+from beanft.uploader.models import Dataset, IdempotencyKey
 from beanft.users.models import ApiKey, LoginLink, User, UserSession
 
-TABLES = (User, UserSession, LoginLink, ApiKey, Throttle, Dataset, Model, Job)
+TABLES = (User, UserSession, LoginLink, ApiKey, Throttle, Dataset, IdempotencyKey, Model, Job)
 metadata = Base.metadata

@@ -40,12 +40,13 @@ def create_web(settings: Settings) -> Flask:
 
 def create_api(settings: Settings) -> Flask:
     """Make the application that serves ``/api/v1``."""
-    from beanft.api.views import blueprint
+    from beanft.api import datasets, views
     from beanft.error_pages.problems import install
 
     app = _base(settings, "api", static=False)
     app.config["MAX_CONTENT_LENGTH"] = settings.limits.api_max_bytes
-    app.register_blueprint(blueprint)
+    for blueprint in (views.blueprint, datasets.blueprint):
+        app.register_blueprint(blueprint)
     install(app)
     return app
 

@@ -13,10 +13,11 @@ revision = ${repr(up_revision)}
 down_revision = ${repr(down_revision)}
 branch_labels = None
 depends_on = None
+phase = "expand"  # "contract" where it takes away what no code of the release before uses
 
 
 def upgrade() -> None:
-    """Expand only: the release before this one goes on working."""
+    """Bring the schema forward; the release before this one goes on working."""
     ${upgrades if upgrades else "pass"}
 
 

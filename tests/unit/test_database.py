@@ -78,7 +78,7 @@ def test_an_exception_rolls_back(database: Database) -> None:
 
 def test_pragmas_and_zones(database: Database) -> None:
     with database.writing() as session:
-        for name, value in (("journal_mode", "wal"), ("foreign_keys", 1), ("synchronous", 1)):
+        for name, value in (("journal_mode", "wal"), ("foreign_keys", 1), ("synchronous", 2)):
             assert session.execute(sa.text(f"PRAGMA {name}")).scalar() == value
         session.add(User(email="a@example.org"))
     with database.reading() as session:

@@ -124,6 +124,46 @@ def test_a_request_in_flight_is_finished(
     assert served.process.wait(20) == 0
 
 
+@pytest.mark.parametrize("served", [("api", "0")], indirect=True)
+def test_what_was_acknowledged_outlives_the_task(
+    served: Served, settings: Settings, database: Database, make_user: Any
+) -> None:
+    _key, secret = keys.make_key(database, make_user("ada@example.org").id, "test")
+    body = b"a,b\n1,x\n2,y\n"
+    head = (
+        "POST /api/v1/datasets?name=t.csv HTTP/1.1\r\nHost: x\r\nContent-Type: text/csv\r\n"
+        f"Authorization: Bearer {secret}\r\nIdempotency-Key: k\r\nContent-Length: {len(body)}\r\n\r\n"
+    ).encode()
+
+    def send(content: bytes) -> str:
+        with socket.create_connection(("127.0.0.1", served.port), timeout=10) as connection:
+            connection.sendall(head + content)
+            if len(content) < len(body):
+                connection.shutdown(socket.SHUT_WR)
+            answer = b""
+            while b"}" not in answer and (piece := connection.recv(4096)):
+                answer += piece
+        return answer.decode()
+
+    served.wait_ready()
+    # A client that dies in mid-sending stores nothing, and its key is still good.
+    assert " 201 " not in send(body[:-4])
+    first = send(body)
+    assert " 201 " in first
+    os.kill(served.child(), signal.SIGKILL)
+    assert served.process.wait(20) != 0
+    after = Served(settings, "api", "0")
+    try:
+        after.wait_ready()
+        served.port = after.port
+        again = send(body)
+    finally:
+        after.process.terminate()
+        after.process.wait(30)
+    assert "idempotent-replay: true" in again.lower()
+    assert again.split("\r\n\r\n")[1] == first.split("\r\n\r\n")[1]
+
+
 @pytest.mark.parametrize("served", [("web", "0")], indirect=True)
 def test_a_dead_server_is_a_failure(served: Served) -> None:
     served.wait_ready()

@@ -4,8 +4,20 @@ from __future__ import annotations
 
 from typing import Any
 
+import orjson
+from flask import Response
+
 from beanft.ml.predict import Predictions
 from beanft.training.models import Model
+from beanft.uploader.models import Dataset
+
+JSON = "application/json"
+CSV = "text/csv"
+
+
+def json_response(body: Any, status: int = 200) -> Response:
+    """Return an answer of JSON."""
+    return Response(orjson.dumps(body), status, content_type=JSON)
 
 
 def model_summary(model: Model) -> dict[str, Any]:
@@ -44,3 +56,19 @@ def predictions(model: Model, answer: Predictions, *, probabilities: bool) -> di
             for label, chances in zip(answer.labels, answer.probabilities.tolist(), strict=True)
         ]
     return {"model": model.id, "target": model.schema_data["target"], "predictions": rows}
+
+
+def dataset_summary(dataset: Dataset) -> dict[str, Any]:
+    """Return a data set as in a list."""
+    return {
+        "id": dataset.id,
+        "name": dataset.name,
+        "rows": dataset.row_count,
+        "columns": dataset.column_count,
+        "created_at": dataset.created_at.isoformat(),
+    }
+
+
+def dataset_detail(dataset: Dataset) -> dict[str, Any]:
+    """Return a data set with what tells whether it is what was sent."""
+    return {**dataset_summary(dataset), "sha256": dataset.sha256, "size": dataset.size}

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import io
-from typing import Any
 
 import orjson
 from flask import Blueprint, Response, request
 
 from beanft.api import schemas
+from beanft.api.access import authenticate
+from beanft.api.schemas import CSV, JSON, json_response
 from beanft.core.errors import (
     BadRequestError,
     InvalidError,
     TooLargeError,
-    UnauthorizedError,
     UnsupportedMediaTypeError,
 )
 from beanft.extensions import site
@@ -21,41 +21,14 @@ from beanft.health.views import identity
 from beanft.predictions.service import predictions_csv
 from beanft.training import service as training
 from beanft.training.models import Model
-from beanft.users.keys import Principal
 
 blueprint = Blueprint("api", __name__, url_prefix="/api/v1")
-JSON = "application/json"
-CSV = "text/csv"
-
-
-def _json(body: Any) -> Response:
-    return Response(orjson.dumps(body), content_type=JSON)
-
-
-def authenticate() -> Principal:
-    """Return who calls.
-
-    Raises:
-        UnauthorizedError: there is no valid key in ``Authorization: Bearer``.
-
-    """
-    scheme, _, key = request.headers.get("Authorization", "").partition(" ")
-    if scheme.lower() == "bearer" and key:
-        principal = site().keys.principal(key.strip())
-        if principal is not None:
-            return principal
-        challenge = 'Bearer realm="beanft", error="invalid_token"'
-        detail = "The API key is unknown or was revoked. Make one on your account page."
-    else:
-        challenge = 'Bearer realm="beanft"'
-        detail = "Send an API key as 'Authorization: Bearer KEY'. Make one on your account page."
-    raise UnauthorizedError(detail, headers={"WWW-Authenticate": challenge})
 
 
 @blueprint.get("/version")
 def version() -> Response:
     """Say what runs here; needs no key."""
-    return _json(identity(site()))
+    return json_response(identity(site()))
 
 
 @blueprint.get("/models")
@@ -63,14 +36,14 @@ def models() -> Response:
     """List the caller's models and the released ones."""
     principal = authenticate()
     found = training.models_of(site().database, principal.user_id)
-    return _json({"models": [schemas.model_summary(model) for model in found]})
+    return json_response({"models": [schemas.model_summary(model) for model in found]})
 
 
 @blueprint.get("/models/<model_id>")
 def model_detail(model_id: str) -> Response:
     """Show one model with its schema and measures."""
     principal = authenticate()
-    return _json(schemas.model_detail(site().predictor.model(principal.user_id, model_id)))
+    return json_response(schemas.model_detail(site().predictor.model(principal.user_id, model_id)))
 
 
 @blueprint.post("/models/<model_id>/predictions")
@@ -124,7 +97,7 @@ def _predict_json(model: Model) -> Response:
         header = [feature.name for feature in schema.features]
         cells = [["" if row[n] is None else str(row[n]) for n in header] for row in rows]
         return Response(predictions_csv(model, header, cells, answer), mimetype=CSV)
-    return _json(schemas.predictions(model, answer, probabilities=_wants_probabilities()))
+    return json_response(schemas.predictions(model, answer, probabilities=_wants_probabilities()))
 
 
 def _predict_csv(model: Model) -> Response:
@@ -134,4 +107,4 @@ def _predict_csv(model: Model) -> Response:
     here.metrics.predicted(len(rows))
     if _wants_csv():
         return Response(predictions_csv(model, header, rows, answer), mimetype=CSV)
-    return _json(schemas.predictions(model, answer, probabilities=_wants_probabilities()))
+    return json_response(schemas.predictions(model, answer, probabilities=_wants_probabilities()))

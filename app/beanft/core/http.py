@@ -15,6 +15,7 @@ from beanft.extensions import site
 from beanft.security import headers
 
 _REQUEST_ID = re.compile(r"^[A-Za-z0-9._-]{8,64}$")
+METHODS = frozenset({"GET", "HEAD", "POST", "DELETE", "OPTIONS"})
 QUIET = frozenset({"health.healthz", "health.readyz", "health.metrics", "static"})
 
 
@@ -41,7 +42,7 @@ def _after(response: Response) -> Response:
     if endpoint != "static":
         response.headers.setdefault("Cache-Control", "no-store")
     seconds = time.perf_counter() - g.started
-    method = request.method if request.method in {"GET", "HEAD", "POST", "OPTIONS"} else "other"
+    method = request.method if request.method in METHODS else "other"
     here.metrics.request(method, endpoint, response.status_code, seconds)
     if endpoint not in QUIET or response.status_code >= 500:
         # The rule and not the address: some addresses hold a one-time token.

@@ -16,6 +16,7 @@ from beanft.jobs.fit_process import warm_up
 from beanft.jobs.queue import JobQueue
 from beanft.jobs.runner import Runner
 from beanft.storage.files import FileStorage
+from beanft.uploader.once import forget_keys
 
 TEND_SECONDS = 3.0
 
@@ -38,6 +39,7 @@ class Tender:
         for job_id in service.sweep(self._database, queue_is_empty=pending == 0):
             self._log.warning("job_announced_again", job=job_id)
             self._queue.announce(job_id)
+        forget_keys(self._database)
         self._heartbeat.parent.mkdir(parents=True, exist_ok=True)
         self._heartbeat.touch()
 

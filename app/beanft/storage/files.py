@@ -62,7 +62,7 @@ class FileStorage:
         """Keep all of ``source`` durably under a random key."""
         key = f"{kind}/{secrets.token_hex(16)}.{suffix}"
         path = self._path(key)
-        path.parent.mkdir(parents=True, exist_ok=True)
+        _make_directory(path.parent)
         partial = path.with_name(path.name + ".part")
         digest, size = hashlib.sha256(), 0
         try:
@@ -102,6 +102,14 @@ class FileStorage:
     def delete(self, key: str) -> None:
         """Delete a file; it is no error if it is gone."""
         self._path(key).unlink(missing_ok=True)
+
+
+def _make_directory(path: Path) -> None:
+    """Make a directory durably: a new one is lost with its files unless its parent is synced."""
+    if not path.is_dir():
+        _make_directory(path.parent)
+        path.mkdir(exist_ok=True)
+        _sync_directory(path.parent)
 
 
 def _sync_directory(path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The table of data sets."""
+"""The tables of data sets and of the keys under which clients stored some."""
 
 from __future__ import annotations
 
@@ -34,3 +34,21 @@ class Dataset(Base):
     def profile(self) -> TableProfile:
         """What the file holds."""
         return TableProfile.from_dict(self.profile_data)
+
+
+class IdempotencyKey(Base):
+    """A key that a client chose for one upload, so that sending it again stores nothing again.
+
+    ``dataset_id`` refers to nothing: when the data set is deleted the key stays, else a late
+    repetition would bring it back. ``request_sha256`` is the hash of its name and body.
+    """
+
+    __tablename__ = "idempotency_keys"
+
+    user_id: Mapped[str] = mapped_column(
+        sa.String(20), sa.ForeignKey("users.id", ondelete="CASCADE"), primary_key=True
+    )
+    key: Mapped[str] = mapped_column(sa.String(100), primary_key=True)
+    request_sha256: Mapped[str] = mapped_column(sa.String(64))
+    dataset_id: Mapped[str] = mapped_column(sa.String(20))
+    created_at: Mapped[dt.datetime] = mapped_column(default=utcnow, index=True)

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import PurePosixPath
 from typing import BinaryIO
 
 import sqlalchemy as sa
 
 from beanft.config import Limits
-from beanft.core.database import Database
+from beanft.core.database import Database, new_id
 from beanft.core.errors import ConflictError, NotFoundError
 from beanft.ml.csv_text import CsvLimits
 from beanft.ml.profile import profile_csv
 from beanft.storage.files import Storage, undone_on_error
-from beanft.uploader.models import Dataset
+from beanft.uploader.models import Dataset, IdempotencyKey
+
+
+class KnownKeyError(Exception):
+    """Somebody stored a data set under this idempotency key in the meantime."""
 
 
 def csv_limits(limits: Limits) -> CsvLimits:
@@ -28,6 +33,11 @@ def display_name(filename: str | None) -> str:
     return name[:120] or "data.csv"
 
 
+def request_sha256(name: str, body_sha256: str) -> str:
+    """Return what tells two requests to store a data set apart."""
+    return hashlib.sha256(f"{body_sha256} {name}".encode()).hexdigest()
+
+
 def add_dataset(
     database: Database,
     storage: Storage,
@@ -36,13 +46,24 @@ def add_dataset(
     user_id: str,
     name: str,
     source: BinaryIO,
+    key: str | None = None,
 ) -> Dataset:
-    """Store an upload and look at it.
+    """Store an upload and look at it; when this returns it is committed and on the disk.
+
+    Args:
+        database: where data sets are.
+        storage: where files are.
+        limits: what is too much.
+        user_id: whose it is.
+        name: what to call it.
+        source: the file.
+        key: an idempotency key to commit along with it; see ``uploader.once``.
 
     Raises:
         TooLargeError: more bytes than allowed.
         DataError: it isn't a table that can be used.
         ConflictError: the person has too many data sets.
+        KnownKeyError: the key was committed in the meantime.
 
     """
     kept = storage.save("datasets", "csv", source, most=limits.upload_max_bytes)
@@ -50,6 +71,7 @@ def add_dataset(
         with storage.open(kept.key) as stream:
             profile = profile_csv(stream, csv_limits(limits))
         dataset = Dataset(
+            id=new_id(),
             user_id=user_id,
             name=name,
             storage_key=kept.key,
@@ -60,6 +82,17 @@ def add_dataset(
             profile_data=profile.to_dict(),
         )
         with database.writing() as session:
+            if key is not None:
+                if session.get(IdempotencyKey, (user_id, key)) is not None:
+                    raise KnownKeyError
+                session.add(
+                    IdempotencyKey(
+                        user_id=user_id,
+                        key=key,
+                        request_sha256=request_sha256(name, kept.sha256),
+                        dataset_id=dataset.id,
+                    )
+                )
             count = sa.select(sa.func.count()).where(Dataset.user_id == user_id)
             if int(session.scalar(count) or 0) >= limits.datasets_per_user:
                 raise ConflictError(
