@@ -1,24 +1,33 @@
-"""Run migrations on the database that the settings name."""
+"""Run migrations on the database that the settings name: all that are pending, or none."""
 
 from __future__ import annotations
 
 from alembic import context
 
 from beanft.config import load_settings
-from beanft.core.database import make_engine
+from beanft.core.migrate import migration_engine
 from beanft.tables import metadata
 
 config = context.config
-url = config.attributes.get("url") or load_settings().database_url
-engine = make_engine(url)
-with engine.connect() as connection:
-    context.configure(
-        connection=connection,
-        target_metadata=metadata,
-        # SQLite can't alter a table; alembic copies it instead.
-        render_as_batch=engine.dialect.name == "sqlite",
-        transaction_per_migration=True,
-    )
-    with context.begin_transaction():
-        context.run_migrations()
-engine.dispose()
+engine = migration_engine(config.attributes.get("url") or load_settings().database_url)
+sqlite = engine.dialect.name == "sqlite"
+try:
+    with engine.connect() as connection:
+        context.configure(
+            connection=connection,
+            target_metadata=metadata,
+            # SQLite can't alter a table; alembic copies it instead.
+            render_as_batch=sqlite,
+            # One transaction around them all; SQLite's can hold changes of the schema as well.
+            transactional_ddl=True,
+        )
+        with context.begin_transaction():
+            context.run_migrations()
+            if sqlite and (
+                broken := connection.exec_driver_sql("PRAGMA foreign_key_check").first()
+            ):
+                raise RuntimeError(
+                    f"rows of {broken[0]} refer to rows of {broken[2]} that are gone"
+                )
+finally:
+    engine.dispose()

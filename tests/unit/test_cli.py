@@ -37,8 +37,10 @@ def test_a_new_installation_step_by_step(
     assert isinstance(pending, list)
     head = pending[-1]
     assert run(capsys, "db", "current") == {"current": None, "head": head}
-    assert run(capsys, "db", "upgrade") == {"current": head, "head": head}
-    assert run(capsys, "db", "upgrade") == {"current": head, "head": head}
+    done = {"current": head, "head": head, "backup": None}
+    assert run(capsys, "db", "upgrade") == {**done, "applied": pending}
+    assert run(capsys, "db", "upgrade") == {**done, "applied": []}
+    assert run(capsys, "db", "current") == {"current": head, "head": head}
     assert run(capsys, "db", "pending") == []
     first = run(capsys, "models", "ensure-sample")
     assert isinstance(first, dict)

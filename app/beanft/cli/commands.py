@@ -7,18 +7,30 @@ import sys
 
 from beanft.config import Settings
 from beanft.core import migrate
+from beanft.core.backup import BackupError
 from beanft.core.database import Database
 from beanft.core.errors import BeanftError
 
 
 def database(settings: Settings, action: str) -> int:
-    """Upgrade the schema, or print the present revision or the pending ones as JSON."""
+    """Upgrade the schema, or print the present revision or the pending ones as JSON.
+
+    An upgrade prints the present revision, and what it applied and backed up before.
+    """
+    done: dict[str, object] = {}
     if action == "upgrade":
-        migrate.upgrade(settings.database_url)
-        action = "current"
+        try:
+            upgraded = migrate.upgrade(settings.database_url)
+        except (BackupError, migrate.MigrationError) as error:
+            print(f"beanft: {error}", file=sys.stderr)
+            return 1
+        backup = upgraded.backup
+        done = {"applied": upgraded.applied, "backup": str(backup) if backup else None}
     with Database(settings.database_url) as connected:
         answer: object = (
-            migrate.current(connected) if action == "current" else migrate.pending(connected)
+            migrate.pending(connected)
+            if action == "pending"
+            else {**migrate.current(connected), **done}
         )
     print(json.dumps(answer))
     return 0
