@@ -94,7 +94,7 @@ clean: down ## also remove this checkout's images, tools and reports
 	@bin/clean
 
 ##@ Check
-.PHONY: check lint types unit test-web test-infra test-images molecule test-fleet
+.PHONY: check lint types unit test-web test-previous test-infra test-images molecule test-fleet
 check: lint types unit test-infra ## linters, types, unit tests: under two minutes
 
 lint: engine ## ruff, yamllint, ansible-lint, shellcheck, hadolint, the Jenkinsfile
@@ -108,6 +108,9 @@ unit: tools ## unit tests of the application and of the plugins
 
 test-web: tools ## tests of pages and API
 	@bin/pytest web -q -n 2 tests/web tests/api
+
+test-previous: tools ## the release before (or BASE=) on this tree's migrated schema
+	@bin/test-previous
 
 test-infra: engine ## tests of roles, templates, Jenkinsfile and inventories
 	@bin/images base:trixie
