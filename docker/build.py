@@ -99,14 +99,25 @@ def revision() -> str:
 
 
 def migrations() -> list[dict[str, str]]:
-    """Return revision and phase of each migration, in order, so that a deploy knows what there is to run."""
-    found = []
-    for path in sorted((ROOT / "app/migrations/versions").glob("*.py")):
-        values = dict(
-            re.findall(r'^(revision|phase)\b[^=\n]*=\s*"([^"]+)"', path.read_text(), re.M)
-        )
-        found.append({"revision": values["revision"], "phase": values.get("phase", "expand")})
-    return found
+    """Return the migrations in order, each with its revision and phase.
+
+    A deploy runs those that the running release doesn't have; what contracts bars the way back.
+    """
+    paths = list((ROOT / "app/migrations/versions").glob("*.py"))
+    found: dict[str, dict[str, str]] = {}  # by the revision that each follows
+    for path in paths:
+        text = path.read_text(encoding="utf-8")
+        names = r"^(revision|down_revision|phase) = (?:[\"'](\w+)[\"']|None)"
+        said = dict(re.findall(names, text, re.M))
+        if not {"revision", "down_revision", "phase"} <= said.keys():
+            raise BuildError(f"{path.name} lacks revision, down_revision or phase: run make lint")
+        found[said["down_revision"]] = {"revision": said["revision"], "phase": said["phase"]}
+    ordered: list[dict[str, str]] = []
+    while step := found.pop(ordered[-1]["revision"] if ordered else "", None):
+        ordered.append(step)
+    if len(ordered) < len(paths):
+        raise BuildError("the migrations are no single line, one after the other: run make lint")
+    return ordered
 
 
 def inspect(reference: str, template: str) -> str:

@@ -67,7 +67,7 @@ def stack_scaled(stack: dict[str, Any], scale: dict[str, Any]) -> dict[str, Any]
 def stack_carried(
     stack: dict[str, Any], current: dict[str, Any], scale: dict[str, Any]
 ) -> dict[str, Any]:
-    """Return an earlier release's stack as it runs now: with secrets that were rotated and replicas that were set since."""
+    """Return an earlier release's stack as it runs now: with secrets and replicas that were changed since."""
     result = stack_scaled(stack, scale)
     newer = current.get("secrets", {})
     for name in result.get("secrets", {}):
