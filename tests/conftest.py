@@ -24,7 +24,7 @@ from beanft.training.sample import SAMPLES
 from beanft.users import keys, service
 from beanft.users.models import User
 
-PASSWORD = "a good long password"  # noqa: S105 - of accounts that live for one test
+PASSWORD = "a good long password"
 
 
 @pytest.fixture(scope="session")

@@ -4,3 +4,4 @@ The package is light to import on purpose: the application factories are in :mod
 """
 # profiling change 2
 # profiling change 3
+# profiling change 4

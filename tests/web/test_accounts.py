@@ -21,7 +21,7 @@ from beanft.users import service
 from beanft.users.models import ApiKey, User, UserSession
 from beanft.wsgi import create_web
 
-PASSWORD = "a good long password"  # noqa: S105 - of accounts that live for one test
+PASSWORD = "a good long password"
 
 
 def test_register_then_out_and_in_again(visitor: Any) -> None:
