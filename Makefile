@@ -32,7 +32,7 @@ test: ## everything that proves it: check, pages, API, roles, a fleet (needs roo
 	@bin/test
 
 ##@ Operate (ENV=local, staging or production; CLOUD=local, aws, azure or gcp)
-.PHONY: provision site plan deploy rollback scale rotate releases smoke status logs ssh down destroy
+.PHONY: provision site plan deploy rollback scale rotate releases smoke status logs ssh down destroy drift
 provision: engine ## create the machines (NODES=)
 	@bin/images $(if $(filter local,$(CLOUD)),host-ready:$(RELEASE))
 	@bin/play provision
@@ -57,6 +57,9 @@ rotate: tools ## give a secret another value, without another image (SECRET=name
 
 releases: tools ## list the releases
 	@bin/play releases
+
+drift: tools ## in what the fleet is not what is on record (JSON=1; bin/drift exits with 0, 2 or 1)
+	@bin/drift
 
 smoke: tools ## ask the deployed site what a visitor and a client would
 	@bin/smoke

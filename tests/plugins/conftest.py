@@ -12,6 +12,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import ansible.module_utils
 import pytest
 from ansible.module_utils.testing import patch_module_args
 
@@ -36,8 +37,9 @@ def from_file(path: Path, name: str) -> ModuleType:
 def plugin() -> Callable[[str], ModuleType]:
     """Return a function that loads a plugin by its path below ansible/plugins."""
     # Where Ansible puts the project's module_utils.
-    for name in ("docker_cli", "swarm_lock"):
-        from_file(PLUGINS / "module_utils" / f"{name}.py", f"ansible.module_utils.{name}")
+    shared = str(PLUGINS / "module_utils")
+    if shared not in ansible.module_utils.__path__:
+        ansible.module_utils.__path__.append(shared)
 
     def load(path: str) -> ModuleType:
         return from_file(PLUGINS / f"{path}.py", f"beanft_plugins.{path.replace('/', '.')}")

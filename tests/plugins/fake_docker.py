@@ -5,6 +5,8 @@
 step holds until the command `advance` begins is called for the second time, and so on; the last one
 stays. An answer is a string for stdout, or `out`, `err`, `code` and `seconds`, or a list of those for one call
 after the other. Every call is added to `calls.jsonl`. A command without an answer fails.
+
+Where the engine is named by `--host unix://…`, what an answer `creates` is sent to it as services to create.
 """
 
 from __future__ import annotations
@@ -40,10 +42,27 @@ def answer(command: str, data: str) -> dict[str, Any]:
     return {"out": found} if isinstance(found, str) else dict(found)
 
 
+def create(path: str, services: list[dict[str, Any]]) -> None:
+    """Ask the engine at a socket to create services, as a client does that deploys a stack."""
+    import http.client
+    import socket
+
+    for service in services:
+        connection = http.client.HTTPConnection("localhost")
+        connection.sock = socket.socket(socket.AF_UNIX)
+        connection.sock.connect(path)
+        connection.request("POST", "/v1.41/services/create", json.dumps(service))
+        if connection.getresponse().status != 201:
+            sys.exit("the engine did not create a service")
+        connection.close()
+
+
 def main() -> None:
     """Answer."""
     found = answer(" ".join(sys.argv[1:]), sys.stdin.read())
     time.sleep(found.get("seconds", 0))
+    if "creates" in found:
+        create(sys.argv[2].removeprefix("unix://"), found["creates"])
     sys.stdout.write(found.get("out", ""))
     sys.stderr.write(found.get("err", ""))
     sys.exit(found.get("code", 0))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import platform
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -116,21 +117,32 @@ def pinned(name: str, digest: str = A) -> str:
     return f"{REGISTRY}/beanft/{name}@{digest}"
 
 
-def test_only_what_is_missing_is_pulled(docker: Any, run: Any) -> None:
+@pytest.fixture
+def root(tmp_path: Path) -> str:
+    """Where the engine keeps its data."""
+    return f"{tmp_path}\n"
+
+
+def test_only_what_is_missing_is_pulled(docker: Any, run: Any, root: str) -> None:
     docker.says(
-        {f"image inspect {pinned('api')}": image(), "image inspect": MISSING}, pull=f"{A}\n"
+        {f"image inspect {pinned('api')}": image(), "image inspect": MISSING},
+        pull=f"{A}\n",
+        info=root,
     )
     images = [pinned("web"), pinned("api"), pinned("web")]
     result = run("image_pull", images=images)
     assert result["changed"]
     assert result["pulled"] == [pinned("web")]
+    assert result["missing"] == []
     assert result["bytes"] >= 0
     assert [call["command"] for call in docker.calls("pull")] == [f"pull --quiet {pinned('web')}"]
 
 
-def test_nothing_missing_is_no_change(docker: Any, run: Any) -> None:
-    docker.says(image_inspect=image())
-    assert not run("image_pull", images=[pinned("api")])["changed"]
+def test_nothing_missing_is_no_change(docker: Any, run: Any, root: str) -> None:
+    docker.says(image_inspect=image(), info=root)
+    # There is nothing to make room for.
+    result = run("image_pull", images=[pinned("api")], min_free_bytes=10**18)
+    assert not result["changed"]
     assert not docker.calls("pull")
 
 
@@ -142,17 +154,42 @@ def test_an_image_without_a_digest_is_refused(docker: Any, run: Any) -> None:
     assert not docker.calls()
 
 
-def test_check_mode_pulls_nothing(docker: Any, run: Any) -> None:
-    docker.says(image_inspect=MISSING)
-    result = run("image_pull", images=[pinned("api")], check=True)
+def test_check_mode_pulls_nothing(docker: Any, run: Any, root: str) -> None:
+    docker.says(image_inspect=MISSING, info=root)
+    result = run("image_pull", images=[pinned("api")], min_free_bytes=10**18, check=True)
     assert result["changed"]
-    assert result["pulled"] == [pinned("api")]
+    assert result["pulled"] == result["missing"] == [pinned("api")]
     assert not docker.calls("pull")
 
 
-def test_a_pull_that_fails_says_what_to_look_at(docker: Any, run: Any) -> None:
+def test_room_is_asked_for_before_anything_is_pulled(
+    docker: Any, run: Any, root: str, tmp_path: Path
+) -> None:
+    docker.says(image_inspect=MISSING, pull=f"{A}\n", info=root)
+    result = run("image_pull", images=[pinned("api"), pinned("web")], min_free_bytes=10**18)
+    free = result["msg"].split(" has ")[1].split(" GB free")[0]
+    assert 0 <= float(free) < 10**9
+    assert result["msg"] == (
+        f"{platform.node()}:{tmp_path} has {free} GB free and 1000000000.0 GB are needed to pull 2 image(s): "
+        "make room on that disk (docker system df shows what takes it) and run again"
+    )
+    assert not docker.calls("pull")
+    assert run("image_pull", images=[pinned("api")], min_free_bytes=1)["free_bytes"] > 1
+
+
+@pytest.mark.parametrize("said", [{"err": "Cannot connect\n", "code": 1}, "/not/there\n"])
+def test_room_that_cannot_be_asked_for(docker: Any, run: Any, said: Any) -> None:
+    docker.says(image_inspect=MISSING, info=said)
+    result = run("image_pull", images=[pinned("api")])
+    assert result["msg"].startswith(f"the free disk of {platform.node()} could not be asked for: ")
+    assert not docker.calls("pull")
+
+
+def test_a_pull_that_fails_says_what_to_look_at(docker: Any, run: Any, root: str) -> None:
     docker.says(
-        image_inspect=MISSING, pull={"err": "write /var/lib: no space left on device\n", "code": 1}
+        image_inspect=MISSING,
+        pull={"err": "write /var/lib: no space left on device\n", "code": 1},
+        info=root,
     )
     result = run("image_pull", images=[pinned("api"), pinned("web")])
     assert result["msg"].startswith(
@@ -160,8 +197,8 @@ def test_a_pull_that_fails_says_what_to_look_at(docker: Any, run: Any) -> None:
     )
 
 
-def test_images_are_pulled_at_once(docker: Any, run: Any) -> None:
-    docker.says(image_inspect=MISSING, pull={"seconds": 3})
+def test_images_are_pulled_at_once(docker: Any, run: Any, root: str) -> None:
+    docker.says(image_inspect=MISSING, pull={"seconds": 3}, info=root)
     run("image_pull", images=[pinned(name) for name in "abcd"])
     began = [call["at"] for call in docker.calls("pull")]
     assert len(began) == 4

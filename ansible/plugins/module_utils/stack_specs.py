@@ -117,7 +117,9 @@ class Answers(BaseHTTPRequestHandler):
         else:
             self.refuse()
 
-    do_HEAD = do_GET
+    def do_HEAD(self) -> None:
+        """Answer a question without its body."""
+        self.do_GET()
 
     def do_POST(self) -> None:
         """Note a service that is to be created."""
@@ -196,7 +198,7 @@ def flat(spec: dict[str, Any], networks: dict[str, str] | None = None) -> Flat:
     # A forced update restarts tasks and changes nothing else.
     template.pop("ForceUpdate", None)
     if not (spec.get("Mode") or {}).get("Replicated"):
-        spec["Mode"] = {kind: True for kind in spec.get("Mode") or {}}
+        spec["Mode"] = dict.fromkeys(spec.get("Mode") or {}, True)
     return {**DEFAULTS, **dict(leaves(spec))}
 
 

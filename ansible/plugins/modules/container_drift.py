@@ -112,15 +112,11 @@ def main() -> None:
     images = module.params["images"]
     try:
         containers = running(module)
-        here = {container["Config"]["Labels"].get(SERVICE) for container in containers}
-        known = identities(
-            module, {image for service, image in images.items() if service in here}
-        )
+        here = {(container["Config"]["Labels"] or {}).get(SERVICE) for container in containers}
+        known = identities(module, {image for service, image in images.items() if service in here})
     except DockerError as error:
         module.fail_json(msg=f"the containers could not be looked at: {error}")
-    found = [
-        compare(container, images, known, module.params["label"]) for container in containers
-    ]
+    found = [compare(container, images, known, module.params["label"]) for container in containers]
     module.exit_json(
         changed=False, findings=[item for item in found if item], containers=len(containers)
     )

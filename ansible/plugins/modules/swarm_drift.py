@@ -112,7 +112,9 @@ def mend(service: str, what: str, expected: Any, redeploys: bool) -> str:
         return f"{update} --no-resolve-image --image {expected} {service}"
     if kind in ("environment", "label") and name:
         option = {"environment": "env", "label": "label"}[kind]
-        change = f"--{option}-rm {name}" if expected is None else f"--{option}-add {name}={expected}"
+        change = (
+            f"--{option}-rm {name}" if expected is None else f"--{option}-add {name}={expected}"
+        )
         return f"{update} {change} {service}"
     return f"on a manager: docker service rollback --detach {service}, or deploy another revision"
 
@@ -130,7 +132,9 @@ def compare(service: str, expected: dict[str, Any], found: dict[str, Any]) -> It
         if what.startswith(("secret ", "config ")):
             shown = (
                 "as defined" if any(item[1] is not None for item in leaves) else None,
-                "another file, owner or mode" if any(item[2] is not None for item in leaves) else None,
+                "another file, owner or mode"
+                if any(item[2] is not None for item in leaves)
+                else None,
             )
         elif what.startswith("environment ") and after is not None:
             shown = (before, "set by hand" if before is None else "another value")
@@ -223,7 +227,9 @@ def look_at_nodes(nodes: list[dict[str, Any]], wanted: list[dict[str, Any]]) -> 
             continue
         node, spec = same[0], same[0]["Spec"]
         for old in same[1:]:
-            yield finding(name, "node", "once", f"again as {old['ID'][:12]}", f"on a manager: docker node rm {old['ID'][:12]}")  # fmt: skip
+            other = old["ID"][:12]
+            again = f"again as {other}, {old['Status']['State']}"
+            yield finding(name, "node", "once", again, f"on a manager: docker node rm {other}")
         update = "on a manager: docker node update"
         turn = "promote" if want["role"] == "manager" else "demote"
         reachable = (node.get("ManagerStatus") or {}).get("Reachability", "reachable")
@@ -238,7 +244,9 @@ def look_at_nodes(nodes: list[dict[str, Any]], wanted: list[dict[str, Any]]) -> 
         labels, others = want.get("labels") or {}, spec.get("Labels") or {}
         for label in sorted(set(labels) | set(others)):
             if labels.get(label) != others.get(label):
-                yield finding(name, f"label {label}", labels.get(label), others.get(label), "make site")
+                yield finding(
+                    name, f"label {label}", labels.get(label), others.get(label), "make site"
+                )
     if all(want["hostname"] for want in wanted):
         for name in sorted(named):
             yield finding(

@@ -1,0 +1,45 @@
+"""Filter that says which layers a machine lacks, and how many bytes they are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from ansible.errors import AnsibleFilterError
+
+
+def layers_to_move(
+    images: Mapping[str, Mapping[str, Any]], new: Iterable[str], had: Iterable[str] = ()
+) -> dict[str, Any]:
+    """Return what moves to a machine that has the images `had` and gets `new`: `layers` and `bytes`.
+
+    `images` is what module image_layers returns. An image that a machine has does not move, and a layer
+    moves once, however many images it is part of. What the registry has forgotten of `had` counts as not there.
+    """
+    had = set(had)
+    wanted = sorted(set(new) - had)
+    unknown = [reference for reference in wanted if reference not in images]
+    if unknown:
+        raise AnsibleFilterError(
+            f"layers_to_move: of these no layers are known: {', '.join(unknown)}"
+        )
+    there = {layer["digest"] for name in had if name in images for layer in images[name]["layers"]}
+    moving = {
+        layer["digest"]: int(layer["size"])
+        for name in wanted
+        for layer in images[name]["layers"]
+        if layer["digest"] not in there
+    }
+    configs = sum(int(images[name]["config"]) for name in wanted)
+    return {
+        "layers": [{"digest": digest, "size": size} for digest, size in sorted(moving.items())],
+        "bytes": sum(moving.values()) + configs,
+    }
+
+
+class FilterModule:
+    """The filters of this file."""
+
+    def filters(self) -> dict[str, object]:
+        """Return the filters by name."""
+        return {"layers_to_move": layers_to_move}
