@@ -1,0 +1,134 @@
+#!/usr/bin/python
+"""Ansible module: says what a change of the entry means, and has its configuration checked."""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import json
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.docker_cli import DockerError, docker, docker_json, run
+from ansible.module_utils.entry import SERVICE, spare
+
+DOCUMENTATION = r"""
+module: entry_plan
+short_description: Say whether the entry changes, and check its configuration
+description:
+  - Compares the entry that a stack has with the one that it should have. Where they differ, the image that is to run
+    checks the configuration, before anything is changed; the module fails with HAProxy's own words.
+  - Changes nothing.
+options:
+  stack:
+    description: Name of the entry's stack.
+    type: str
+    required: true
+  definition:
+    description: The stack as a Compose file has it, with the service C(haproxy).
+    type: dict
+    required: true
+  config:
+    description: The configuration, as HAProxy is to read it.
+    type: str
+    required: true
+"""
+
+EXAMPLES = r"""
+- name: What changes
+  entry_plan:
+    stack: beanft-edge
+    definition: "{{ lookup('ansible.builtin.template', 'stack.yml.j2') | from_yaml }}"
+    config: "{{ lookup('ansible.builtin.template', 'haproxy.cfg.j2') }}"
+"""
+
+RETURN = r"""
+changes:
+  description: Whether the entry is not, or not yet, the one of the definition.
+  returned: success
+  type: bool
+running:
+  description: Whether there is an entry, which then has to be replaced.
+  returned: success
+  type: bool
+spare:
+  description: Whether a spare entry is there, left by a run that was killed.
+  returned: success
+  type: bool
+definition:
+  description: The definition, with the label by which the next run knows it.
+  returned: success
+  type: dict
+"""
+
+LABEL = "beanft.entry"
+CHECK_SECONDS = 60.0
+
+
+def labelled(definition: dict[str, Any]) -> tuple[dict[str, Any], str]:
+    """Return the definition with its own hash as a label of the service, and the hash."""
+    digest = hashlib.sha256(json.dumps(definition, sort_keys=True).encode()).hexdigest()
+    result = copy.deepcopy(definition)
+    deploy = result["services"][SERVICE].setdefault("deploy", {})
+    deploy["labels"] = {**deploy.get("labels", {}), LABEL: digest}
+    return result, digest
+
+
+def refusal(image: str, config: str) -> str:
+    """Return why HAProxy would not start with a configuration, in its words, or ''."""
+    sandbox = ["--network", "none", "--read-only", "--cap-drop", "ALL", "--log-driver", "none"]
+    code, out, err = run(
+        ("run", "--rm", "--interactive", *sandbox, image, "-c", "-f", "/dev/stdin"),
+        config,
+        CHECK_SECONDS,
+    )
+    if not code:
+        return ""
+    lines = [line.strip() for line in (out + err).splitlines() if line.strip()]
+    words = [line.partition(" : ")[2] for line in lines if line.startswith("[ALERT]")]
+    # The last ones only say that there were errors.
+    said = [word for word in words if "rror(s) found" not in word and "Fatal errors" not in word]
+    return " / ".join((said or words or lines)[:5]) or f"it exited with {code} and said nothing"
+
+
+def main() -> None:
+    """Run the module."""
+    module = AnsibleModule(
+        argument_spec={
+            "stack": {"type": "str", "required": True},
+            "definition": {"type": "dict", "required": True},
+            "config": {"type": "str", "required": True},
+        },
+        supports_check_mode=True,
+    )
+    stack, config = module.params["stack"], module.params["config"]
+    definition, digest = labelled(module.params["definition"])
+    image = definition["services"][SERVICE]["image"]
+    names = {f"{stack}_{SERVICE}", f"{spare(stack)}_{SERVICE}"}
+    try:
+        listed = docker(module, "service", "ls", "--format", "{{.Name}}").split()
+        there = sorted(names & set(listed))
+        found = {
+            service["Spec"]["Name"]: service["Spec"]
+            for service in (docker_json(module, "service", "inspect", *there) if there else [])
+        }
+        current = found.get(f"{stack}_{SERVICE}")
+        changes = (current or {}).get("Labels", {}).get(LABEL) != digest
+        why = refusal(image, config) if changes else ""
+    except DockerError as error:
+        module.fail_json(msg=f"the entry {stack} could not be looked at: {error}")
+    if why:
+        module.fail_json(
+            msg=f"HAProxy refuses this configuration, and nothing was changed. It says: {why}"
+        )
+    module.exit_json(
+        changed=False,
+        changes=changes,
+        running=current is not None,
+        spare=f"{spare(stack)}_{SERVICE}" in found,
+        definition=definition,
+    )
+
+
+if __name__ == "__main__":
+    main()
