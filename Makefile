@@ -12,6 +12,8 @@ RELEASE ?= trixie
 TO ?=
 HOST ?= m1
 SERVICE ?= web
+ON ?=
+MESSAGE ?=
 ROLE ?=
 BUNDLE ?=
 CONFIRM ?= 0
@@ -21,7 +23,7 @@ FROM ?=
 web ?=
 api ?=
 worker ?=
-export ENV CLOUD NODES RELEASE TO BUNDLE CONFIRM LOCK_WAIT SECRET FROM
+export ENV CLOUD NODES RELEASE TO BUNDLE CONFIRM LOCK_WAIT SECRET FROM ON MESSAGE
 
 ##@ The two that matter
 .PHONY: up test
@@ -32,7 +34,7 @@ test: ## everything that proves it: check, pages, API, roles, a fleet (needs roo
 	@bin/test
 
 ##@ Operate (ENV=local, staging or production; CLOUD=local, aws, azure or gcp)
-.PHONY: provision site plan deploy rollback scale rotate releases smoke status logs ssh down destroy drift
+.PHONY: provision site plan deploy rollback scale rotate releases smoke status logs ssh down destroy drift maintenance
 provision: engine ## create the machines (NODES=)
 	@bin/images $(if $(filter local,$(CLOUD)),host-ready:$(RELEASE))
 	@bin/play provision
@@ -60,6 +62,9 @@ releases: tools ## list the releases
 
 drift: tools ## in what the fleet is not what is on record (JSON=1; bin/drift exits with 0, 2 or 1)
 	@bin/drift
+
+maintenance: tools ## ON=1 shows a page on every entry (MESSAGE=…), ON=0 serves again
+	@bin/play maintenance
 
 smoke: tools ## ask the deployed site what a visitor and a client would
 	@bin/smoke
