@@ -1,0 +1,216 @@
+"""Keeps an environment's vault: see bin/vault."""
+
+from __future__ import annotations
+
+import argparse
+import fcntl
+import hashlib
+import os
+import secrets
+import signal
+import string
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import signatures
+import vault_file
+from vault_file import VaultProblem
+
+SECRET_KEY, SIGNING_KEY = "beanft_secret_key", "signing_key"
+# What a secret of the Swarm can hold.
+MOST_BYTES = 500_000
+
+
+def random_value() -> str:
+    """Return 64 random letters and digits."""
+    return "".join(secrets.choice(string.ascii_letters + string.digits) for _ in range(64))
+
+
+class Vault:
+    """The vault of an environment, in its folder of state."""
+
+    def __init__(self, state: Path) -> None:
+        self.state = state
+        self.path = state / "vault.yml"
+        self.allowed_signers = state / "allowed_signers"
+        # Where an environment's only secret was before there was a vault.
+        self.former = state / "secrets" / "secret_key"
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Let nobody else change the vault meanwhile."""
+        self.state.mkdir(parents=True, exist_ok=True)
+        with (self.state / ".vault.lock").open("w") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            yield
+
+    def read(self) -> dict[str, Any]:
+        """Return the content."""
+        return vault_file.read(self.path)
+
+    def ensure(self) -> list[str]:
+        """Make what is missing, and return what that was."""
+        with self.locked():
+            made = self.ensure_password()
+            content = self.read() if self.path.exists() else {}
+            missing = self.add_missing(content)
+            if missing:
+                vault_file.write(self.path, content)
+            self.drop_former(content)
+            return made + missing + self.ensure_signer(content[SIGNING_KEY])
+
+    def ensure_password(self) -> list[str]:
+        """Make the password of a vault that is not there yet."""
+        path = vault_file.password_file(self.path)
+        # Never for one that is: a new password does not open it.
+        if path.exists() or self.path.exists():
+            return []
+        path.parent.mkdir(parents=True, exist_ok=True)
+        vault_file.replace(path, random_value().encode() + b"\n")
+        return ["password"]
+
+    def add_missing(self, content: dict[str, Any]) -> list[str]:
+        """Add to a vault's content what has to be in it, and return the names of that."""
+        added = []
+        if SECRET_KEY not in content.setdefault("secrets", {}):
+            content["secrets"][SECRET_KEY] = self.former_value() or random_value()
+            added.append(SECRET_KEY)
+        if not content.get(SIGNING_KEY):
+            content[SIGNING_KEY] = signatures.make_key()
+            added.append(SIGNING_KEY)
+        return added
+
+    def former_value(self) -> str:
+        """Return the secret from before there was a vault, or ''."""
+        words = self.former.read_text().split() if self.former.exists() else []
+        return words[0] if words else ""
+
+    def drop_former(self, content: dict[str, Any]) -> None:
+        """Remove the former file once the vault has what is in it."""
+        if not self.former.exists():
+            return
+        if self.former_value() not in ("", content["secrets"][SECRET_KEY]):
+            print(
+                f"beanft: {self.former} has another value than the vault, which counts; remove that file "
+                f"if nobody needs it, or take it over: bin/vault rotate {SECRET_KEY} with FROM= that file",
+                file=sys.stderr,
+            )
+            return
+        self.former.unlink()
+        if not any(self.former.parent.iterdir()):
+            self.former.parent.rmdir()
+
+    def ensure_signer(self, private_key: str) -> list[str]:
+        """Have the public side of the key among the allowed signers; those of before stay in it."""
+        public = signatures.public_key(private_key)
+        before = self.allowed_signers.read_text() if self.allowed_signers.exists() else ""
+        if public in before:
+            return []
+        name = "beanft-" + self.state.name
+        line = f'{name} namespaces="{signatures.NAMESPACE}" {public}\n'
+        if before and not before.endswith("\n"):
+            before += "\n"
+        vault_file.replace(self.allowed_signers, (before + line).encode())
+        self.allowed_signers.chmod(0o644)
+        return ["allowed_signers"]
+
+    def rotate(self, name: str, source: Path | None) -> None:
+        """Give a secret a new value: a random one, or what is in a file."""
+        with self.locked():
+            content = self.read()
+            names = sorted([*content.get("secrets", {}), SIGNING_KEY])
+            if name not in names:
+                raise VaultProblem(
+                    f"no secret '{name}' in {self.path}; there are: {', '.join(names)}. "
+                    "A new one is added by 'bin/vault edit'."
+                )
+            value = value_of(source) if source else None
+            if name == SIGNING_KEY:
+                content[SIGNING_KEY] = value + "\n" if value else signatures.make_key()
+                # First: what the new key signs has to be known, and a key that is none is noticed.
+                self.ensure_signer(content[SIGNING_KEY])
+            else:
+                content["secrets"][name] = value or random_value()
+            vault_file.write(self.path, content)
+
+    def show(self) -> list[tuple[str, str]]:
+        """Return names and fingerprints; a secret's is also the end of its name in the Swarm."""
+        content = self.read()
+        rows = [
+            (name, hashlib.sha256(value.encode()).hexdigest()[:12])
+            for name, value in sorted(content.get("secrets", {}).items())
+        ]
+        if content.get(SIGNING_KEY):
+            public = signatures.public_key(content[SIGNING_KEY])
+            rows.append((SIGNING_KEY, signatures.fingerprint(public)))
+        return rows
+
+    def edit(self) -> None:
+        """Open the vault in the person's editor, its plain text in memory where there is a place."""
+        self.read()
+        password = ["--vault-password-file", str(vault_file.password_file(self.path))]
+        with self.locked(), signatures.private_folder() as folder:
+            code = subprocess.run(
+                [Path(sys.executable).parent / "ansible-vault", "edit", *password, self.path],
+                check=False,
+                env={**os.environ, "ANSIBLE_LOCAL_TEMP": str(folder)},
+            ).returncode
+        if code:
+            raise VaultProblem("ansible-vault did not end well: see above; the vault is as before")
+        self.read()
+
+
+def value_of(source: Path) -> str:
+    """Return the secret in a file, without the line's end behind it."""
+    try:
+        value = source.read_text(encoding="utf-8").rstrip("\r\n")
+    except (OSError, UnicodeDecodeError) as error:
+        cause = error.strerror if isinstance(error, OSError) else "it is no text"
+        raise VaultProblem(f"no secret can be read from FROM={source}: {cause}") from None
+    if not value or len(value.encode()) > MOST_BYTES:
+        raise VaultProblem(
+            f"FROM={source} is empty, or longer than the {MOST_BYTES} bytes of a secret"
+        )
+    return value
+
+
+def main() -> None:
+    """Do what the command line says."""
+    parser = argparse.ArgumentParser(prog="bin/vault", description="The secrets of ENV at CLOUD.")
+    verbs = parser.add_subparsers(dest="verb", required=True)
+    verbs.add_parser("ensure", help="make what is missing")
+    verbs.add_parser("show", help="names and fingerprints, never values")
+    verbs.add_parser("edit", help="open it in $EDITOR")
+    verbs.add_parser("rotate", help="a new value: random, or from the file FROM=").add_argument(
+        "name"
+    )
+    options = parser.parse_args()
+    # A key's folder is removed when a pipeline ends us, too.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    vault = Vault(Path(os.environ["BEANFT_STATE"]))
+    match options.verb:
+        case "ensure":
+            made = vault.ensure()
+            print(f"vault: made {', '.join(made)} in {vault.state}" if made else "vault: complete")
+        case "show":
+            for name, mark in vault.show():
+                print(f"{name:<32}  {mark}")
+        case "edit":
+            vault.edit()
+        case "rotate":
+            source = os.environ.get("FROM")
+            vault.rotate(options.name, Path(source) if source else None)
+            print(f"vault: {options.name} has a new value")
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except (VaultProblem, signatures.SignatureProblem) as problem:
+        sys.exit(f"beanft: {problem}")
+    except OSError as problem:
+        sys.exit(f"beanft: the vault could not be kept: {problem.strerror}, {problem.filename}")
