@@ -34,7 +34,7 @@ test: ## everything that proves it: check, pages, API, roles, a fleet (needs roo
 	@bin/test
 
 ##@ Operate (ENV=local, staging or production; CLOUD=local, aws, azure or gcp)
-.PHONY: provision site plan deploy rollback scale rotate releases smoke status logs ssh down destroy drift maintenance
+.PHONY: provision site plan deploy rollback scale rotate releases smoke status logs ssh down destroy drift maintenance audit
 provision: engine ## create the machines (NODES=)
 	@bin/images $(if $(filter local,$(CLOUD)),host-ready:$(RELEASE))
 	@bin/play provision
@@ -59,6 +59,9 @@ rotate: tools ## give a secret another value, without another image (SECRET=name
 
 releases: tools ## list the releases
 	@bin/play releases
+
+audit: tools ## who deployed what, when, how long each phase took, and with which result
+	@bin/play audit
 
 drift: tools ## in what the fleet is not what is on record (JSON=1; bin/drift exits with 0, 2 or 1)
 	@bin/drift
