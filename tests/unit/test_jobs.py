@@ -20,7 +20,7 @@ from beanft.jobs.worker import Tender
 from beanft.storage.files import FileStorage
 from beanft.training.models import Model
 from beanft.training.sample import SAMPLES
-from beanft.uploader.models import Dataset
+from beanft.uploader.models import Dataset, IdempotencyKey
 from beanft.uploader.service import add_dataset
 from beanft.users.models import User
 
@@ -124,6 +124,25 @@ def test_a_job_that_the_queue_lost_is_announced_again(
     assert job.id.encode() in message
     assert b"pickle" not in message
     assert message.startswith(b"[")
+    queue.huey.storage.close()
+
+
+def test_a_round_forgets_old_idempotency_keys(
+    settings: Settings, database: Database, make_user: Any
+) -> None:
+    user = make_user("ada@example.org")
+    with database.writing() as session:
+        for key, hours in (("old", 25), ("new", 23)):
+            made = utcnow() - dt.timedelta(hours=hours)
+            session.add(
+                IdempotencyKey(
+                    user_id=user.id, key=key, request_sha256="x", dataset_id="x", created_at=made
+                )
+            )
+    queue = JobQueue(settings.queue_path)
+    Tender(database, queue, settings.run_dir / "heartbeat").tend()
+    with database.reading() as session:
+        assert session.scalars(sa.select(IdempotencyKey.key)).all() == ["new"]
     queue.huey.storage.close()
 
 

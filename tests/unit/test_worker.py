@@ -49,7 +49,7 @@ class Workers:
         self.tmp_path = tmp_path
         self.running: list[subprocess.Popen[bytes]] = []
 
-    def start(self) -> subprocess.Popen[bytes]:
+    def start(self, grace: int = 0, *command: str) -> subprocess.Popen[bytes]:
         """Start one; it is ready when it has touched its heartbeat."""
         run_dir = self.tmp_path / f"run-{len(self.running)}"
         env = {
@@ -61,11 +61,14 @@ class Workers:
             "BEANFT_STORAGE_PATH": str(self.settings.storage_path),
             "BEANFT_RUN_DIR": str(run_dir),
             "BEANFT_LEASE_SECONDS": str(LEASE),
-            "BEANFT_WORKER_GRACE_SECONDS": "0",
+            "BEANFT_WORKER_GRACE_SECONDS": str(grace),
         }
         log = (self.tmp_path / f"log-{len(self.running)}").open("wb")
         process = subprocess.Popen(
-            [sys.executable, "-m", "beanft", "run-worker"], env=env, stdout=log, stderr=log
+            [sys.executable, "-m", "beanft", *(command or ("run-worker",))],
+            env=env,
+            stdout=log,
+            stderr=log,
         )
         log.close()
         self.running.append(process)
@@ -114,23 +117,41 @@ def big(database: Database, settings: Settings, make_user: Any, tmp_path: Path) 
         )
 
 
-def test_no_job_is_lost(
-    settings: Settings, database: Database, workers: Workers, big: Dataset
-) -> None:
-    queue = JobQueue(settings.queue_path)
-    plan = Plan("y", tuple(f"x{index}" for index in range(12)), "random_forest")
+class Jobs:
+    """Trainings that take seconds, and what became of them."""
 
-    def start() -> Job:
-        return start_training(database, queue, settings.limits, big, plan)
+    def __init__(self, settings: Settings, database: Database, dataset: Dataset) -> None:
+        self.settings = settings
+        self.database = database
+        self.dataset = dataset
+        self.queue = JobQueue(settings.queue_path)
 
-    def look(job: Job) -> Job:
-        with database.reading() as session:
+    def start(self) -> Job:
+        """Queue one."""
+        plan = Plan("y", tuple(f"x{index}" for index in range(12)), "random_forest")
+        return start_training(self.database, self.queue, self.settings.limits, self.dataset, plan)
+
+    def look(self, job: Job) -> Job:
+        """Return it as it is now."""
+        with self.database.reading() as session:
             return session.get_one(Job, job.id)
 
-    def running(job: Job) -> Job | None:
-        found = look(job)
+    def running(self, job: Job) -> Job | None:
+        """Return it if it is in the middle of its fit."""
+        found = self.look(job)
         return found if found.state == "running" and found.progress >= 35 else None
 
+
+@pytest.fixture
+def trainings(settings: Settings, database: Database, big: Dataset) -> Iterator[Jobs]:
+    found = Jobs(settings, database, big)
+    yield found
+    found.queue.huey.storage.close()
+
+
+def test_no_job_is_lost(database: Database, workers: Workers, trainings: Jobs) -> None:
+    start, look, running = trainings.start, trainings.look, trainings.running
+    queue = trainings.queue
     first, second = workers.start(), workers.start()
     by_pid = {first.pid: first, second.pid: second}
     workers.ready()
@@ -162,4 +183,33 @@ def test_no_job_is_lost(
     found = look(job)
     assert (found.state, found.attempt, found.lease_owner) == ("queued", 0, None)
     assert queue.pending() >= 1
-    queue.huey.storage.close()
+
+
+def test_a_worker_that_is_stopped_finishes_its_job_and_takes_no_other(
+    workers: Workers, trainings: Jobs
+) -> None:
+    worker = workers.start(60)
+    workers.ready()
+    # It is ready before the fork server has imported scikit-learn, and for some time has none.
+    assert Path(f"/proc/{worker.pid}/task/{worker.pid}/children").read_text() == ""
+    job, other = trainings.start(), trainings.start()
+    wait(lambda: trainings.running(job))
+    worker.send_signal(signal.SIGTERM)
+    assert worker.wait(60) == 0
+    done = trainings.look(job)
+    assert (done.state, done.attempt) == ("succeeded", 1)
+    left = trainings.look(other)
+    assert (left.state, left.attempt) == ("queued", 0)
+    assert trainings.queue.pending() >= 1
+
+
+def test_the_supervisor_lets_a_worker_hand_its_job_back(workers: Workers, trainings: Jobs) -> None:
+    supervisor = workers.start(1, "serve", "worker")
+    workers.ready()
+    job = trainings.start()
+    wait(lambda: trainings.running(job))
+    supervisor.send_signal(signal.SIGTERM)
+    assert supervisor.wait(30) == 0
+    found = trainings.look(job)
+    if found.state != "succeeded":  # within the second of grace
+        assert (found.state, found.attempt, found.lease_owner) == ("queued", 0, None)

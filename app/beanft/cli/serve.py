@@ -17,6 +17,7 @@ from beanft.config import Settings
 from beanft.health.marker import drain_marker
 
 STOP_SECONDS = 20.0
+WORKER_HAND_BACK_SECONDS = 10.0
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD)
 
 
@@ -52,10 +53,17 @@ def command(settings: Settings, service: str) -> list[str]:
 class Supervisor:
     """Watches one child. Signals are blocked and fetched, so none comes at a bad time."""
 
-    def __init__(self, arguments: list[str], marker: Path | None, drain_seconds: float) -> None:
+    def __init__(
+        self,
+        arguments: list[str],
+        marker: Path | None,
+        drain_seconds: float,
+        stop_seconds: float = STOP_SECONDS,
+    ) -> None:
         self._arguments = arguments
         self._marker = marker
         self._drain_seconds = drain_seconds
+        self._stop_seconds = stop_seconds
         self._child = 0
 
     def run(self) -> int:
@@ -81,9 +89,9 @@ class Supervisor:
             if code is not None:
                 return code or 1
         os.kill(self._child, signal.SIGTERM)
-        code = self._wait(STOP_SECONDS)
+        code = self._wait(self._stop_seconds)
         if code is None:
-            say(f"the server didn't end within {STOP_SECONDS:g} seconds: killing it")
+            say(f"the server didn't end within {self._stop_seconds:g} seconds: killing it")
             os.kill(self._child, signal.SIGKILL)
             code = self._wait(5.0)
         if code == 128 + signal.SIGTERM:
@@ -122,6 +130,12 @@ def say(text: str) -> None:
 
 def serve(settings: Settings, service: str) -> int:
     """Run a service as process 1; returns the exit code of its server."""
-    marker = drain_marker(settings.run_dir) if service != "worker" else None
     settings.run_dir.mkdir(parents=True, exist_ok=True)
-    return Supervisor(command(settings, service), marker, settings.drain_seconds).run()
+    if service == "worker":
+        # Time to finish its job or, after its grace, to hand it back.
+        stop_seconds = max(STOP_SECONDS, settings.worker_grace_seconds + WORKER_HAND_BACK_SECONDS)
+        marker = None
+    else:
+        stop_seconds, marker = STOP_SECONDS, drain_marker(settings.run_dir)
+    arguments = command(settings, service)
+    return Supervisor(arguments, marker, settings.drain_seconds, stop_seconds).run()

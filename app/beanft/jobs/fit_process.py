@@ -68,11 +68,18 @@ def _context() -> Any:
     return context
 
 
+_warming = threading.Lock()
+_warm = threading.Event()
+
+
 def warm_up() -> None:
-    """Start the fork server, so the first training doesn't wait for its imports."""
-    process = _context().Process(target=_nothing)
-    process.start()
-    process.join()
+    """Start the fork server, unless that was done; returns when it has scikit-learn loaded."""
+    with _warming:
+        if not _warm.is_set():
+            process = _context().Process(target=_nothing)
+            process.start()
+            process.join()
+            _warm.set()
 
 
 def _nothing() -> None:

@@ -14,7 +14,7 @@ from beanft.config import Settings
 from beanft.core.database import Database, new_id
 from beanft.core.logs import logger
 from beanft.jobs import service
-from beanft.jobs.fit_process import FitProcess
+from beanft.jobs.fit_process import FitProcess, warm_up
 from beanft.jobs.models import Job
 from beanft.jobs.service import Claim
 from beanft.ml.csv_text import CsvLimits
@@ -58,6 +58,8 @@ class Runner:
 
     def run(self, job_id: str) -> None:
         """Run a job if nobody else does; safe to call any number of times."""
+        if not self._stopping():
+            warm_up()  # before the job is held: its imports may take longer than a lease
         if self._stopping():
             self._announce(job_id)
             return

@@ -19,6 +19,8 @@ from beanft.storage.files import FileStorage
 from beanft.uploader.once import forget_keys
 
 TEND_SECONDS = 3.0
+# A new worker is ready at once and leaves the processors to web and api, which start with it.
+WARM_UP_AFTER_SECONDS = 20.0
 
 
 class Tender:
@@ -78,7 +80,6 @@ def run_worker(settings: Settings) -> None:
     runner = Runner(
         settings, database, FileStorage(settings.storage_path), stopping, queue.announce
     )
-    warm_up()
     consumer = Consumer(
         queue.huey,
         workers=1,
@@ -89,7 +90,12 @@ def run_worker(settings: Settings) -> None:
     )
     tender = Tender(database, queue, settings.run_dir / "heartbeat")
     tender.start()
+    # A job that comes before has it done then.
+    later = threading.Timer(WARM_UP_AFTER_SECONDS, warm_up)
+    later.daemon = True
+    later.start()
     logger().info("worker_started", owner=runner.owner, revision=settings.revision)
     consumer.run()
+    later.cancel()
     tender.stop()
     logger().info("worker_stopped")
