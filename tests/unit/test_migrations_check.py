@@ -7,8 +7,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
-from importlib.machinery import SourceFileLoader
-from importlib.util import module_from_spec, spec_from_loader
+from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from typing import Any
 
@@ -34,12 +33,12 @@ Check = Callable[..., list[str]]
 @pytest.fixture(scope="module")
 def tool() -> Any:
     """The script, as a module."""
-    loader = SourceFileLoader("migrations_check", str(ROOT / "bin/migrations-check"))
-    spec = spec_from_loader("migrations_check", loader)
+    spec = spec_from_file_location("migrations_check", ROOT / "bin/migrations_check.py")
     assert spec is not None
+    assert spec.loader is not None
     module = module_from_spec(spec)
     sys.modules[spec.name] = module  # dataclasses look their module up
-    loader.exec_module(module)
+    spec.loader.exec_module(module)
     return module
 
 
