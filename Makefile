@@ -23,7 +23,9 @@ FROM ?=
 web ?=
 api ?=
 worker ?=
-export ENV CLOUD NODES RELEASE TO BUNDLE CONFIRM LOCK_WAIT SECRET FROM ON MESSAGE
+SIGNERS ?=
+WATCH ?=
+export ENV CLOUD NODES RELEASE TO BUNDLE SIGNERS CONFIRM LOCK_WAIT WATCH SECRET FROM ON MESSAGE
 
 ##@ The two that matter
 .PHONY: up test
@@ -42,10 +44,10 @@ provision: engine ## create the machines (NODES=)
 site: tools ## make the machines ready: packages, Docker, one Swarm
 	@bin/play site
 
-plan: images ## what a deploy would do (exit code 0 nothing, 2 changes)
+plan: images ## what a deploy would do (bin/plan exits with 0 nothing, 2 changes, 1 could not look)
 	@bin/plan
 
-deploy: engine ## build, then deploy what is in this checkout (CONFIRM=1 asks; BUNDLE=file takes that)
+deploy: engine ## build and deploy what is in this checkout, or BUNDLE=file (SIGNERS=file); CONFIRM=1 asks
 	@bin/deploy
 
 rollback: tools ## go back to the release before, or to release TO=
@@ -88,7 +90,7 @@ destroy: tools ## remove the machines of ENV at CLOUD
 	@bin/play destroy
 
 ##@ Build
-.PHONY: tools engine base images clean
+.PHONY: tools engine base images bundle clean
 tools: ## the control machine's tools, from hashed lock files
 	@bin/tools
 
@@ -100,6 +102,9 @@ base: engine ## the base image: pulled, else bootstrapped from Debian's packages
 
 images: engine ## web, api, worker, edge, registry and machine images
 	@bin/images
+
+bundle: images ## one signed file in dist/, to deploy from where there is no network
+	@bin/bundle make
 
 clean: down ## also remove this checkout's images, tools and reports
 	@bin/clean

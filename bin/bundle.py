@@ -10,7 +10,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import tarfile
 import tempfile
 import time
 from collections.abc import Iterator
@@ -19,9 +18,11 @@ from pathlib import Path
 from typing import IO, Any
 
 import bundle_file
+import image_archive
 import signatures
 import vault
 from bundle_file import BundleProblem, Member
+from image_archive import ArchiveProblem
 from vault_file import VaultProblem
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -100,52 +101,28 @@ def make() -> None:
 
 
 def save(ids: list[str], folder: Path) -> tuple[Path, int]:
-    """Save images as one compressed tar, and return its path and how long the tar is.
-
-    The engine writes times of its own into it. They are set to a constant, so that the same images give
-    the same bytes. By id and not by name, since names are a checkout's own.
-    """
+    """Save images as one compressed tar, and return its path and how long the tar is."""
     form = next((form for form in FORMS if shutil.which(form[1][0])), None)
     if form is None:
         raise BundleProblem("neither zstd nor gzip is there: install zstd")
     suffix, compress, _ = form
-    path = folder / f"images.tar.{suffix}"
+    saved, path = folder / "saved.tar", folder / f"images.tar.{suffix}"
+    # By id and not by name: names are a checkout's own.
+    docker("save", "--output", str(saved), *ids)
     with (
         path.open("wb") as file,
-        tempfile.TemporaryFile() as words,
         subprocess.Popen(compress, stdin=subprocess.PIPE, stdout=file) as packer,
-        subprocess.Popen(["docker", "save", *ids], stdout=subprocess.PIPE, stderr=words) as engine,
     ):
         assert packer.stdin is not None  # noqa: S101 - says so to mypy
-        assert engine.stdout is not None  # noqa: S101
         try:
-            length = plain_tar(engine.stdout, packer.stdin)
+            length = image_archive.rewrite(saved, packer.stdin, ids)
             packer.stdin.close()
-        except (tarfile.ReadError, BrokenPipeError):
+        except BrokenPipeError:
             length = 0
-            engine.wait()
-        if engine.wait():
-            words.seek(0)
-            cause = signatures.last_line(words.read().decode(errors="replace"))
-            raise BundleProblem(f"the images could not be saved ({cause}): run 'make images' again")
-        if packer.wait():
+        if packer.wait() or not length:
             raise BundleProblem(f"{compress[0]} failed: is there room in {folder.parent}?")
+    saved.unlink()
     return path, length
-
-
-def plain_tar(source: IO[bytes], target: IO[bytes]) -> int:
-    """Copy a tar member by member, without times and owners; return its length."""
-    with (
-        tarfile.open(fileobj=source, mode="r|") as before,
-        tarfile.open(fileobj=target, mode="w|", format=tarfile.GNU_FORMAT) as after,
-    ):
-        for member in before:  # a few for each layer
-            member.mtime = member.uid = member.gid = 0
-            member.uname = member.gname = ""
-            member.pax_headers = {}
-            after.addfile(member, before.extractfile(member) if member.isreg() else None)
-        # What is missing are the two empty blocks, and what fills the last record.
-        return after.offset
 
 
 def load(path: Path, signers: Path) -> None:
@@ -278,8 +255,6 @@ def main() -> None:
     verbs.add_parser("make", help="of the images in build/images.json, into dist/")
     verbs.add_parser("load", help="verify one, and load it").add_argument("file", type=Path)
     options = parser.parse_args()
-    # What is half written is removed when a pipeline ends us, too.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     if options.verb == "make":
         make()
     else:
@@ -288,9 +263,11 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    # What is half written is removed when a pipeline ends us, too.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:
         main()
-    except (BundleProblem, VaultProblem, signatures.SignatureProblem) as problem:
+    except (BundleProblem, ArchiveProblem, VaultProblem, signatures.SignatureProblem) as problem:
         sys.exit(f"beanft: {problem}")
     except OSError as problem:
         sys.exit(

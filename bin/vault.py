@@ -189,8 +189,6 @@ def main() -> None:
         "name"
     )
     options = parser.parse_args()
-    # A key's folder is removed when a pipeline ends us, too.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     vault = Vault(Path(os.environ["BEANFT_STATE"]))
     match options.verb:
         case "ensure":
@@ -207,10 +205,17 @@ def main() -> None:
             print(f"vault: {options.name} has a new value")
 
 
-if __name__ == "__main__":
+def run() -> None:
+    """Run, and say in one sentence what went wrong."""
     try:
         main()
     except (VaultProblem, signatures.SignatureProblem) as problem:
         sys.exit(f"beanft: {problem}")
     except OSError as problem:
         sys.exit(f"beanft: the vault could not be kept: {problem.strerror}, {problem.filename}")
+
+
+if __name__ == "__main__":
+    # A key's folder is removed when a pipeline ends us, too.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    run()
