@@ -15,8 +15,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.fleet.canary import Report
+from tests.fleet.canary import Report, find
 from tests.fleet.canary_search import CHUNK, Search
+from tests.fleet.checkout import Checkout, CommandError
 
 NEEDLE = "Canary7dZ3xQ9mT2vK5"
 
@@ -158,3 +159,27 @@ def test_report_that_looked_at_nothing_is_not_clean() -> None:
     del report.looked["m2"]["log"]
     with pytest.raises(AssertionError, match="m2: nothing looked at of log"):
         report.assert_thorough()
+
+
+def test_find_looks_into_outputs_and_the_checkouts_own_files(tmp_path: Path) -> None:
+    state = tmp_path / ".local/local-local"
+    state.mkdir(parents=True)
+    (state / "vault-password").write_text(NEEDLE)
+    (state / "note").write_text(base64.b64encode(NEEDLE.encode()).decode())
+    (tmp_path / "build/logs").mkdir(parents=True)
+    (tmp_path / "build/logs/deploy.log").write_text(NEEDLE)
+    (tmp_path / "app").write_text(NEEDLE)  # what is in the repository is not searched
+    report = find(NEEDLE, Checkout(tmp_path), [], {"make deploy": f"a {NEEDLE}", "make plan": "b"})
+    assert report.found == [
+        "here: output: make deploy (raw)",
+        f"here: file: {tmp_path}/build/logs/deploy.log (raw)",
+        f"here: file: {state}/note (base64)",
+    ]
+
+
+def test_machine_that_can_not_be_searched_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin/ssh").write_text("#!/bin/sh\necho 'no machine called m9' >&2\nexit 1\n")
+    (tmp_path / "bin/ssh").chmod(0o755)
+    with pytest.raises(CommandError, match="m9 could not be searched: no machine called m9"):
+        find(NEEDLE, Checkout(tmp_path), ["m9"])
