@@ -25,7 +25,9 @@ class Fleet:
     @cached_property
     def name(self) -> str:
         """What the checkout calls its own."""
-        return self.checkout.run("bash", "-c", ". bin/_env; echo $BEANFT_CHECKOUT", show=False).strip()
+        return self.checkout.run(
+            "bash", "-c", ". bin/_env; echo $BEANFT_CHECKOUT", show=False
+        ).strip()
 
     def machines(self) -> dict[str, str]:
         """Return the containers that are this fleet's machines, by their names m1, m2, …"""

@@ -37,9 +37,30 @@ def layers_to_move(
     }
 
 
+def moves(
+    present: Mapping[str, Mapping[str, Any]],
+    images: Mapping[str, Mapping[str, Any]],
+    new: Iterable[str],
+    before: Iterable[str],
+) -> list[dict[str, Any]]:
+    """Return for each machine its `name`, the `bytes` that move to it and those that are `free` there.
+
+    `present` is what module image_pull returned in check mode, by machine, when asked for `new` and `before`.
+    """
+    new, asked = list(new), {*new, *before}
+    return [
+        {
+            "name": name.rsplit("-", 1)[-1],
+            "bytes": layers_to_move(images, new, asked - set(found["missing"]))["bytes"],
+            "free": found["free_bytes"],
+        }
+        for name, found in sorted(present.items())
+    ]
+
+
 class FilterModule:
     """The filters of this file."""
 
     def filters(self) -> dict[str, object]:
         """Return the filters by name."""
-        return {"layers_to_move": layers_to_move}
+        return {"layers_to_move": layers_to_move, "moves": moves}

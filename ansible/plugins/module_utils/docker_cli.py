@@ -83,6 +83,17 @@ def stack_tasks(module: Module, stack: str) -> list[dict[str, Any]]:
     return []
 
 
+def store(module: Module, kind: str, wanted: dict[str, str]) -> None:
+    """Make secrets or configs in the Swarm that are not there. They can't be changed, so those that are stay."""
+    if not wanted:
+        return
+    there = docker(module, kind, "ls", "--format", "{{.Name}}").split()
+    for name in sorted(set(wanted) - set(there)):
+        docker(
+            module, kind, "create", "--label", f"beanft={kind}", name, "-", data=wanted[name]
+        )  # fmt: skip
+
+
 def task_log(module: Module, task: str, lines: str = "all") -> str:
     """Return the last lines of a task's log, what it wrote to stdout before what it wrote to stderr."""
     try:

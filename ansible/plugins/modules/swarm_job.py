@@ -8,7 +8,7 @@ import time
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.docker_cli import DockerError, docker, stack_tasks, task_log
+from ansible.module_utils.docker_cli import DockerError, docker, stack_tasks, store, task_log
 from ansible.module_utils.swarm_lock import OPTION as LOCK
 from ansible.module_utils.swarm_lock import Fence
 
@@ -36,6 +36,10 @@ options:
     type: list
     elements: str
     required: true
+  secrets:
+    description: Secrets to make first where they are not there, name to value. Names are those in the store.
+    type: dict
+    default: {}
   lock:
     description: The deploy lock that has to be this run's, as C(stack) and C(run).
     type: dict
@@ -163,6 +167,7 @@ def main() -> None:
             "service": {"type": "dict", "required": True},
             "shared": {"type": "dict", "default": {}},
             "command": {"type": "list", "elements": "str", "required": True},
+            "secrets": {"type": "dict", "default": {}, "no_log": True},
             "lock": LOCK,
             "timeout": {"type": "int", "default": 300},
         },
@@ -178,6 +183,7 @@ def main() -> None:
     try:
         fence.check()
         remove(module, name, thoroughly=True)
+        store(module, "secret", module.params["secrets"])
         docker(
             module, "stack", "deploy", "--resolve-image", "never", "--compose-file", "-", name,
             data=json.dumps(job_definition(module)),

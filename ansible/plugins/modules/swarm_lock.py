@@ -23,9 +23,11 @@ options:
     type: str
     required: true
   state:
-    description: Whether to take it, to give it up (if it is this run's), or only to look.
+    description:
+      - Whether to take it, to take it where it is free and else to say who holds it, to give it up (if it is this run's),
+        or only to look.
     type: str
-    choices: [held, released, shown]
+    choices: [held, tried, released, shown]
     default: held
   run:
     description: What tells this run from all others.
@@ -84,27 +86,34 @@ def main() -> None:
     module = AnsibleModule(
         argument_spec={
             "stack": {"type": "str", "required": True},
-            "state": {"type": "str", "choices": ["held", "released", "shown"], "default": "held"},
+            "state": {
+                "type": "str",
+                "choices": ["held", "tried", "released", "shown"],
+                "default": "held",
+            },
             "run": {"type": "str", "default": ""},
             "who": text,
             "where": text,
             "why": text,
             "wait": {"type": "int", "default": 0},
         },
-        required_if=[("state", "held", ["run"]), ("state", "released", ["run"])],
+        required_if=[("state", state, ["run"]) for state in ("held", "tried", "released")],
         supports_check_mode=True,
     )
     parameters = module.params
     lock, lost = Lock(parameters["stack"]), {}
     started = time.monotonic()
     try:
-        if parameters["state"] == "held" and not module.check_mode:
+        state = "shown" if module.check_mode else parameters["state"]
+        if state == "tried" and lock.read()[2].get("run", "") not in ("", parameters["run"]):
+            state = "shown"
+        if state in ("held", "tried"):
             now = datetime.now(UTC).isoformat(timespec="seconds")
             wanted = {name: parameters[name] for name in ("run", "who", "where", "why")}
             _, lost = acquire(
                 lock, {**wanted, "since": now, "lease": str(LEASE)}, parameters["wait"]
             )
-        elif parameters["state"] == "released" and not module.check_mode:
+        elif state == "released":
             lock.release(parameters["run"])
         _, _, holder = lock.read()
     except DockerError as error:

@@ -10,7 +10,14 @@ import time
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.docker_cli import DockerError, docker, docker_json, stack_tasks, task_log
+from ansible.module_utils.docker_cli import (
+    DockerError,
+    docker,
+    docker_json,
+    stack_tasks,
+    store,
+    task_log,
+)
 from ansible.module_utils.swarm_lock import OPTION as LOCK
 from ansible.module_utils.swarm_lock import Fence
 
@@ -142,17 +149,6 @@ class Stack:
             name: [task for task in tasks if task["ServiceID"] == service["ID"]]
             for name, service in services.items()
         }
-
-    def store(self, kind: str, wanted: dict[str, str]) -> None:
-        """Make secrets or configs that are not there. They can't be changed, so those that are stay."""
-        if not wanted:
-            return
-        there = docker(self.module, kind, "ls", "--format", "{{.Name}}").split()
-        for name in sorted(set(wanted) - set(there)):
-            docker(
-                self.module, kind, "create", "--label", f"beanft={kind}", name, "-",
-                data=wanted[name],
-            )  # fmt: skip
 
     def deploy(self, definition: dict[str, Any]) -> None:
         """Hand the definition to the engine, which starts to bring it about."""
@@ -368,8 +364,8 @@ def main() -> None:
         changed = bool(gone) or stale or any(service["changes"] for service in report)
         if changed and not module.check_mode:
             fence.check()
-            stack.store("secret", module.params["secrets"])
-            stack.store("config", module.params["configs"])
+            store(module, "secret", module.params["secrets"])
+            store(module, "config", module.params["configs"])
             stack.deploy(definition)
         if not module.check_mode:
             wait(module, stack, list(definition["services"]), old_tasks, changed, fence)
