@@ -103,7 +103,9 @@ class CallbackModule(CallbackBase):
         self.task, self.task_started = task.get_name().strip(), time.monotonic()
         self.progress(self.task)
 
-    v2_playbook_on_handler_task_start = v2_playbook_on_task_start
+    def v2_playbook_on_handler_task_start(self, task: Any) -> None:
+        """Begin a handler, which is not told whether it is conditional."""
+        self.v2_playbook_on_task_start(task, False)
 
     def v2_playbook_on_cleanup_task_start(self, task: Any) -> None:
         """Begin a clean-up task."""
