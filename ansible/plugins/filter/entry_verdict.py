@@ -65,8 +65,8 @@ def entry_verdict(after: Sequence[Report], before: Sequence[Report]) -> Report:
         slow = now["p99_ms"] > max(TIMES * was["p99_ms"], was["p99_ms"] + LEAST_SLOWER_MS)
     if failing:
         reason = (
-            f"{now['failed']} of {now['requests']} requests failed ({percent(now):.1f} %, allowed are {allowed:.1f} %); "
-            f"before it were {was['failed']} of {was['requests']}"
+            f"{now['failed']} of {now['requests']} requests failed ({percent(now):.1f} %, "
+            f"allowed are {allowed:.1f} %); before it were {was['failed']} of {was['requests']}"
         )
     elif slow:
         reason = (

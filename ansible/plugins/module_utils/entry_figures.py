@@ -6,7 +6,8 @@ import re
 from dataclasses import dataclass, field
 from typing import Any
 
-# HAProxy's `option httplog`: client, date, frontend, backend/server, times, status, bytes, cookies, termination, …, request.
+# HAProxy's `option httplog`: client, date, frontend, backend/server, times, status, bytes, cookies,
+# termination, connections, queues, request.
 LINE = re.compile(
     r"^\S+ \[[^\]]+\] (?P<frontend>\S+) (?P<backend>[^/\s]+)/\S+ (?P<times>[-+/\d]+) (?P<status>-?\d+) \S+ \S+ \S+ "
     r"(?P<end>\S{4}) \S+ \S+ (?:\{[^}]*\} )*\"(?P<request>.*)\"?$"
@@ -58,7 +59,7 @@ class Figures:
         status, end = int(match["status"]), match["end"][0]
         if end == OWN:
             return
-        failed = end not in CLIENT and (status == -1 or status >= 500 or end in SERVER)  # noqa: PLR2004
+        failed = end not in CLIENT and (status == -1 or status >= 500 or end in SERVER)
         self.requests += 1
         self.failed += failed
         backend = self.backends.setdefault(match["backend"], {"requests": 0, "failed": 0})

@@ -31,7 +31,7 @@ options:
     type: list
     elements: dict
     required: true
-    options:
+    suboptions:
       since:
         description: Seconds before now at which it begins.
         type: float
@@ -59,9 +59,9 @@ EXAMPLES = r"""
 RETURN = r"""
 windows:
   description:
-    - Of each window C(requests), C(failed), C(backends) with both of each, C(p50_ms) and C(p99_ms) (what a client waited
-      for an answer; null without any), C(times_ms) (requests by time, for figures of several machines) and C(samples), at
-      most five failed lines without query strings.
+    - Of each window C(requests), C(failed), C(backends) with both of each, C(p50_ms) and C(p99_ms) (what a client
+      waited for an answer; null without any), C(times_ms) (requests by time, for figures of several machines) and
+      C(samples), at most five failed lines without query strings.
   returned: success
   type: list
   elements: dict
@@ -121,9 +121,11 @@ def main() -> None:
     stack, left = module.params["stack"], module.params["lines"]
     windows: list[dict[str, Any]] = module.params["windows"]
     if not windows or any(it["since"] <= it["until"] or it["until"] < 0 for it in windows):
-        module.fail_json(msg="a window begins more seconds before now than it ends, and there is one at least")
+        module.fail_json(
+            msg="a window begins more seconds before now than it ends, and there is one at least"
+        )
     # This machine's clock, which also stamps the lines: those of others don't matter.
-    now = datetime.datetime.now(datetime.timezone.utc).timestamp()
+    now = datetime.datetime.now(datetime.UTC).timestamp()
     figures = [Figures() for _ in windows]
     sampled = False
     try:
@@ -134,7 +136,9 @@ def main() -> None:
         ]
         found.sort(key=lambda container: str(container["Created"]), reverse=True)
         for container in found[:CONTAINERS]:
-            lines = read(container["Id"], max(it["since"] for it in windows) + 1, left) if left else []
+            lines = (
+                read(container["Id"], max(it["since"] for it in windows) + 1, left) if left else []
+            )
             sampled = sampled or (len(lines) >= left)
             left -= len(lines)
             for line in lines:

@@ -12,7 +12,7 @@ import urllib.parse
 from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.docker_cli import DockerError, docker, docker_json, run, summary
+from ansible.module_utils.docker_cli import DockerError, docker_json, run, summary
 from ansible.module_utils.entry import containers, spare
 
 DOCUMENTATION = r"""
