@@ -30,7 +30,7 @@ class Fleet:
         ).strip()
 
     def machines(self) -> dict[str, str]:
-        """Return the containers that are this fleet's machines, by their names m1, m2, …"""
+        """Return the containers that are this fleet's machines, by their names (m1 and so on)."""
         listed = docker("ps", "--all", "--format", "{{.Names}}", "--filter", f"label=beanft.checkout={self.name}",
                         "--filter", "label=beanft.machine")  # fmt: skip
         return {name.rsplit("-", 1)[-1]: name for name in sorted(listed.split())}

@@ -17,7 +17,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 import pytest
-import requests
 
 from tests.fleet.checkout import ROOT, Checkout
 from tests.fleet.fleet import Fleet, docker
@@ -263,7 +262,7 @@ STEPS = [
     ("Entry and switch", 0.5),
     ("Entry and switch", 3.0),
     ("Entry and switch", 6.0),
-    ("Watch", 0.5),
+    ("Prune, and watch", 0.5),
     ("Conclude", 0.3),
 ]
 

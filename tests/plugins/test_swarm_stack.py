@@ -394,3 +394,23 @@ def test_a_log_that_does_not_come_is_not_waited_for(
     said = shared.task_log(None, "t", "12")
     assert time.monotonic() - started < 30
     assert said == "(no log: 'docker service logs' did not end within 0 s)"
+
+
+@pytest.mark.parametrize(
+    ("engine", "version", "healthcheck"),
+    [
+        ("1.45", "3.12", {"interval": "5s", "start_interval": "500ms"}),
+        ("1.41", "3.9", {"interval": "2s"}),
+    ],
+)
+def test_an_older_engine_gets_a_health_check_that_it_knows(
+    run: Any, docker: Any, engine: str, version: str, healthcheck: dict[str, str]
+) -> None:
+    wanted = definition()
+    wanted["version"] = "3.12"
+    wanted["services"]["web"]["healthcheck"] = {"interval": "5s", "start_interval": "500ms"}
+    docker.says(version=engine, stack_deploy="", service_ls="", stack_ps="")
+    run("swarm_stack", name="s", definition=wanted, timeout=0)
+    handed = json.loads(docker.calls("stack deploy")[0]["stdin"])
+    assert handed["version"] == version
+    assert handed["services"]["web"]["healthcheck"] == healthcheck

@@ -41,6 +41,7 @@ class CallbackModule(CallbackBase):
         self.started = time.monotonic()
         self.play = ""
         self.play_started = self.started
+        self.play_named = False
         self.changed: list[str] = []
         self.changes = 0
         self.hosts: set[str] = set()
@@ -94,12 +95,16 @@ class CallbackModule(CallbackBase):
     def v2_playbook_on_play_start(self, play: Any) -> None:
         """Begin a play."""
         self.end_play()
-        self.play, self.play_started = play.get_name().strip(), time.monotonic()
-        self.say(f"{self.play}", "1")
+        # Named when its first task begins: it may have no machines.
+        self.play, self.play_named = play.get_name().strip(), False
+        self.play_started = time.monotonic()
 
     def v2_playbook_on_task_start(self, task: Any, is_conditional: bool) -> None:
         """Begin a task."""
         self.end_task()
+        if not self.play_named:
+            self.say(f"{self.play}", "1")
+            self.play_named = True
         self.task, self.task_started = task.get_name().strip(), time.monotonic()
         self.progress(self.task)
 

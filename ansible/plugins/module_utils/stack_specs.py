@@ -66,6 +66,24 @@ def labelled(definition: dict[str, Any], labels: dict[str, str]) -> dict[str, An
     return result
 
 
+def for_engine(module: Module, definition: dict[str, Any]) -> dict[str, Any]:
+    """Return a definition as this machine's client and engine know it.
+
+    Before version 25 there is no interval of its own for a starting task: all come more often instead.
+    """
+    services = definition["services"].values()
+    if not any("start_interval" in service.get("healthcheck", {}) for service in services):
+        return definition
+    version = docker(module, "version", "--format", "{{.Server.APIVersion}}").strip()
+    if tuple(int(part) for part in version.split(".")) >= (1, 44):
+        return definition
+    result = {**copy.deepcopy(definition), "version": "3.9"}
+    for service in result["services"].values():
+        if service.get("healthcheck", {}).pop("start_interval", None):
+            service["healthcheck"]["interval"] = "2s"
+    return result
+
+
 class NoteTaker(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
     """An engine that has whatever it is asked for, and keeps what it is told to create."""
 
@@ -145,6 +163,7 @@ def service_specs(
     Raises:
         DockerError: the client did not take the definition.
     """
+    definition = for_engine(module, definition)
     with tempfile.TemporaryDirectory() as directory:
         path = str(Path(directory) / "engine.sock")
         with NoteTaker(path) as engine:

@@ -23,9 +23,9 @@ options:
     type: str
     required: true
   state:
-    description:
-      - Whether to take it, to take it where it is free and else to say who holds it, to give it up (if it is this run's),
-        or only to look.
+    description: >-
+      Whether to take it, to take it where it is free and else to say who holds it, to give it up (if it is this run's),
+      or only to look.
     type: str
     choices: [held, tried, released, shown]
     default: held

@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-import copy
-import hashlib
 import json
 import time
 from typing import Any
@@ -18,6 +16,7 @@ from ansible.module_utils.docker_cli import (
     store,
     task_log,
 )
+from ansible.module_utils.stack_specs import HASH, for_engine, labelled
 from ansible.module_utils.swarm_lock import OPTION as LOCK
 from ansible.module_utils.swarm_lock import Fence
 
@@ -96,7 +95,6 @@ seconds:
   type: float
 """
 
-HASH = "beanft.definition"
 RELEASE = "beanft.release"
 POLL_SECONDS = 0.4
 # A service that never ran has nothing to go back to: so many dead tasks are an answer.
@@ -105,21 +103,6 @@ FAILED_UPDATES = ("paused", "rollback_started", "rollback_paused", "rollback_com
 # An update that stands still until it is handed to the engine again.
 STUCK_UPDATES = ("paused", "rollback_paused")
 DEAD = ("failed", "rejected")
-
-
-def labelled(definition: dict[str, Any], labels: dict[str, str]) -> dict[str, Any]:
-    """Return the definition with a hash of each service's part of it as a label of the service."""
-    result = copy.deepcopy(definition)
-    shared = {key: value for key, value in definition.items() if key != "services"}
-    for name, service in result["services"].items():
-        text = json.dumps([definition["services"][name], shared], sort_keys=True)
-        deploy = service.setdefault("deploy", {})
-        deploy["labels"] = {
-            **deploy.get("labels", {}),
-            **{key: str(value) for key, value in labels.items()},
-            HASH: hashlib.sha256(text.encode()).hexdigest(),
-        }
-    return result
 
 
 class Stack:
@@ -152,31 +135,11 @@ class Stack:
 
     def deploy(self, definition: dict[str, Any]) -> None:
         """Hand the definition to the engine, which starts to bring it about."""
-        asked = any(
-            "start_interval" in service.get("healthcheck", {})
-            for service in definition["services"].values()
-        )
-        if asked and not self.knows_start_interval():
-            definition = without_start_interval(definition)
+        definition = for_engine(self.module, definition)
         docker(
             self.module, "stack", "deploy", "--prune", "--resolve-image", "never", "--compose-file", "-", self.name,
             data=json.dumps(definition),
         )  # fmt: skip
-
-    def knows_start_interval(self) -> bool:
-        """Tell whether client and engine are of version 25 or newer."""
-        version = docker(self.module, "version", "--format", "{{.Server.APIVersion}}").strip()
-        return tuple(int(part) for part in version.split(".")) >= (1, 44)
-
-
-def without_start_interval(definition: dict[str, Any]) -> dict[str, Any]:
-    """Return the definition for an older engine, whose first look comes one interval after the start."""
-    result = {**copy.deepcopy(definition), "version": "3.9"}
-    for service in result["services"].values():
-        health = service.get("healthcheck", {})
-        if health.pop("start_interval", None):
-            health["interval"] = "2s"
-    return result
 
 
 def solid(value: Any) -> Any:
