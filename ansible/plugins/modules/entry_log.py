@@ -101,7 +101,7 @@ def read(container: str, seconds: float, lines: int) -> list[str]:
         return []
     if code:
         raise DockerError(summary(err or out))
-    return out.splitlines()
+    return list(out.splitlines())
 
 
 def main() -> None:

@@ -78,7 +78,7 @@ def ask(container: str, question: str) -> str:
     )
     if code:
         raise DockerError(f"HAProxy could not be asked: {summary(err or out)}")
-    return out.strip()
+    return str(out).strip()
 
 
 def current(container: str) -> str:
