@@ -7,7 +7,7 @@ SHELL := /bin/bash
 
 ENV ?= local
 CLOUD ?= local
-NODES ?= 1
+NODES ?=
 RELEASE ?= trixie
 TO ?=
 HOST ?= m1

@@ -192,7 +192,7 @@ def test_the_next_release_gets_the_next_number(host: Host) -> None:
 def test_a_rollback_goes_back_and_marks_what_it_left(host: Host) -> None:
     run = release(host, "rollback")
     assert run.messages == []
-    assert run.changed == {"m1": ["release : Switch back", "release : Record the rollback"]}
+    assert run.changed == {"m1": ["release : Switch back", "release : Record it"]}
     last = records(host)[-1]
     assert (last["number"], last["rolled_back"], last["result"]) == (4, 3, "succeeded")
     assert last["revision"] == BUILT["web"]["revision"]
@@ -211,6 +211,54 @@ def test_the_release_that_was_left_is_no_target_again(host: Host) -> None:
 def test_the_same_again_changes_nothing(host: Host) -> None:
     assert release(host).changed == {}
     assert len(records(host)) == 4
+
+
+def test_scaled_is_a_release_of_its_own_and_stays_scaled(host: Host) -> None:
+    run = release(host, "scale", release_scale={"api": "2"})
+    assert run.messages == []
+    assert running(host)["beanft_api"] == "2/2"
+    last = records(host)[-1]
+    assert (last["number"], last["scale"], last["restores"]) == (5, {"api": "2"}, 4)
+    assert release(host, "scale", release_scale={"api": "2"}).changed == {}
+    assert release(host).changed == {}, "the next deploy keeps it"
+
+
+@pytest.mark.parametrize("scale", [{"api": "0"}, {"api": "many"}, {"cars": "2"}, {}])
+def test_a_scale_that_makes_no_sense_is_refused(host: Host, scale: dict[str, str]) -> None:
+    run = release(host, "scale", release_scale=scale)
+    assert run.code != 0
+    assert "make scale web=4" in run.messages[0]
+    assert run.changed == {}
+
+
+def test_a_rotated_secret_reaches_the_tasks_with_the_same_images(host: Host) -> None:
+    before = images(host)
+    value = "rotated" * 9
+    run = release(host, "rotate", release_secrets={"beanft_secret_key": value})
+    assert run.messages == []
+    assert images(host) == before
+    deadline = time.monotonic() + 60
+    found: set[str] = set()
+    while found != {value} and time.monotonic() < deadline:
+        containers = host.check_output("docker ps --quiet --filter name=beanft_web").split()
+        found = {
+            host.run("docker exec %s cat /run/secrets/beanft_secret_key", container).stdout
+            for container in containers
+        }
+    assert found == {value}
+    assert value not in json.dumps(records(host))
+    # Back to the one that the other tests deploy with.
+    assert release(host, "rotate").messages == []
+
+
+def test_there_is_no_way_back_behind_a_migration_that_removed_something(host: Host) -> None:
+    contracted = [{"revision": "0001", "phase": "expand"}, {"revision": "9", "phase": "contract"}]
+    run = release(host, release_migrations=contracted, release_revision="contracted")
+    assert run.messages == []
+    run = release(host, "rollback", release_to=1)
+    assert run.code != 0
+    assert "needs what migration 9 has removed since" in run.messages[0]
+    assert run.changed == {}
 
 
 @pytest.mark.parametrize(
