@@ -81,6 +81,8 @@ class Load:
 
     urls: list[str]
     account: Account | None = None
+    only: str = ""
+    """Ask for this path and nothing else."""
     requests: int = 0
     failures: list[str] = field(default_factory=list)
     lost: list[str] = field(default_factory=list)
@@ -96,9 +98,9 @@ class Load:
         asks: list[tuple[Callable[[Any, str], Any], bool, float]] = [
             (self._page, True, PAUSE_SECONDS),
             (self._page, False, PAUSE_SECONDS),
-            (self._version, True, PAUSE_SECONDS),
-            (self._version, False, PAUSE_SECONDS),
         ]
+        if not self.only:
+            asks += [(self._version, True, PAUSE_SECONDS), (self._version, False, PAUSE_SECONDS)]
         if self.account:
             self._model = self.account.released_model()
             asks += [
@@ -122,7 +124,7 @@ class Load:
 
     # ------------------------------------------------------------- requests
     def _page(self, client: Any, url: str) -> Any:
-        return client.get(f"{url}/login", timeout=TIMEOUT_SECONDS)
+        return client.get(f"{url}{self.only or '/login'}", timeout=TIMEOUT_SECONDS)
 
     def _version(self, client: Any, url: str) -> Any:
         return client.get(f"{url}/api/v1/version", timeout=TIMEOUT_SECONDS)

@@ -286,6 +286,21 @@ def test_a_rolled_back_update_fails_with_the_words_of_the_task(docker: Any, run:
     ]
 
 
+def test_a_task_that_was_never_ready_is_quoted_too(docker: Any, run: Any) -> None:
+    """The engine asks it to stop, and it ends well: neither its state nor its exit code tells."""
+    old = [task(1, OLD), task(2, OLD)]
+    ended = task(4, NEW, "complete")
+    docker.says(
+        look([service(OLD)], old),
+        look([service(OLD, "rollback_completed", message="rolled back")], [*old, ended]),
+        stack_deploy="",
+        service_logs="not ready: a golden row gets another label\n",
+    )
+    result = run("swarm_stack", name="s", definition=definition())
+    assert f"task {ended['ID'][:12]}: " in result["msg"]
+    assert result["msg"].endswith("a golden row gets another label")
+
+
 def test_going_back_to_what_a_rollback_has_restored_is_no_failure(
     docker: Any, run: Any, stack: ModuleType
 ) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 from flask import Flask
+from structlog.testing import capture_logs
 
 from beanft.config import Settings
 from beanft.core.database import Database
@@ -113,9 +114,14 @@ def test_a_damaged_artefact_makes_it_unready(
     (path,) = (settings.storage_path / "models").iterdir()
     content = path.read_bytes()
     path.write_bytes(content[:-1] + b"\x00")
-    answer = client.get("/readyz")
+    with capture_logs() as logs:
+        answer = client.get("/readyz")
+        client.get("/readyz")
     assert (answer.status_code, answer.json["check"]) == (503, "model")
     assert "checksum" in answer.json["reason"]
+    said = [line for line in logs if line["event"] == "not_ready"]
+    assert len(said) == 1, "why, once"
+    assert "checksum" in said[0]["reason"]
     path.unlink()
     assert "gone" in client.get("/readyz").json["reason"]
     path.write_bytes(content)

@@ -102,7 +102,8 @@ DEAD_TASKS = 3
 FAILED_UPDATES = ("paused", "rollback_started", "rollback_paused", "rollback_completed")
 # An update that stands still until it is handed to the engine again.
 STUCK_UPDATES = ("paused", "rollback_paused")
-DEAD = ("failed", "rejected")
+# A task whose health check fails is asked to stop, and ends as complete where it does as it is told.
+DEAD = ("failed", "rejected", "complete")
 
 
 class Stack:

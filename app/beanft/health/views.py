@@ -6,8 +6,9 @@ from typing import cast
 
 from flask import Blueprint, Response, current_app, jsonify
 
+from beanft.core.logs import logger
 from beanft.extensions import Site, site
-from beanft.health.service import Readiness
+from beanft.health.service import Failing, Readiness
 
 blueprint = Blueprint("health", __name__)
 
@@ -22,6 +23,15 @@ def _readiness() -> Readiness:
     return cast("Readiness", found)
 
 
+def _say(failing: Failing | None) -> None:
+    """Log why this task is not ready, once: who reads the log of a task that did not come up wants to know."""
+    known = current_app.extensions.get("beanft_failing")
+    if failing != known:
+        current_app.extensions["beanft_failing"] = failing
+        if failing is not None and failing.check != "draining":
+            logger().warning("not_ready", check=failing.check, reason=failing.reason)
+
+
 @blueprint.get("/healthz")
 def healthz() -> Response:
     """Answer while the process is alive; asks nothing else."""
@@ -34,6 +44,7 @@ def readyz() -> tuple[Response, int]:
     """Answer 200 when requests can be served, else 503 with the check that fails."""
     here = site()
     failing = _readiness().check()
+    _say(failing)
     if failing is None:
         return jsonify(status="ready", service=here.service, **identity(here)), 200
     answer = jsonify(
