@@ -37,3 +37,10 @@ def settles_on(status: int) -> int:
 def container(host: Host) -> str:
     """Return the id of the entry's container."""
     return str(host.check_output("docker ps --quiet --filter name=beanft-edge_haproxy")).strip()
+
+
+def running_image(host: Host) -> str:
+    """Return the image that the entry runs, by digest."""
+    field = "{{.Spec.TaskTemplate.ContainerSpec.Image}}"
+    found = host.check_output("docker service inspect --format %s beanft-edge_haproxy", field)
+    return str(found).strip()

@@ -217,19 +217,21 @@ class Load:
         return round(ordered[int(len(ordered) * 0.99)] * 1000, 1) if ordered else 0.0
 
     def writes_lost(self) -> list[str]:
-        """Return acknowledged data sets that the site does not have, and delete all others."""
-        lost = []
+        """Return acknowledged data sets that the site does not have, and those that it has twice."""
         if not self.account:
-            return lost
-        for identity in self.ledger.values():
-            answer = requests.delete(
-                f"{self.account.url}/api/v1/datasets/{identity}",
-                headers=self.account.headers,
-                timeout=TIMEOUT_SECONDS,
-            )
-            if answer.status_code != 204:
-                lost.append(f"{identity}: {answer.status_code} {answer.text[:100]}")
-        return lost
+            return []
+        answer = requests.get(
+            f"{self.account.url}/api/v1/datasets",
+            headers=self.account.headers,
+            timeout=TIMEOUT_SECONDS,
+        )
+        stored = [item["id"] for item in answer.json()["datasets"]]
+        acknowledged = list(self.ledger.values())
+        return [
+            *(f"lost: {identity}" for identity in acknowledged if identity not in stored),
+            *(f"one id for two keys: {identity}" for identity in set(acknowledged)
+              if acknowledged.count(identity) > 1),
+        ]  # fmt: skip
 
     def __str__(self) -> str:
         """Return the figures in a line."""

@@ -401,9 +401,9 @@ def fleet() -> Iterator[Fleet]:
         checkout.run("bin/down", ok=False)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def account(fleet: Fleet) -> Account:
-    """Who has an API key for the load."""
+    """Who has an API key for the load, and no data sets yet."""
     return fleet.account()
 
 

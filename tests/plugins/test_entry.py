@@ -311,7 +311,7 @@ def test_every_running_entry_is_told(docker: Any, volume: Path, run: Run) -> Non
     show = "show map /var/lib/beanft-entry/maintenance.map\n"
     add = "add map /var/lib/beanft-entry/maintenance.map on x:x\n"
     # The one that knows already is only asked.
-    assert said == [show, show, add, show]
+    assert said == [show, add, show, show]
 
 
 def test_an_entry_that_does_not_take_it_is_an_error(docker: Any, volume: Path, run: Run) -> None:
@@ -326,6 +326,50 @@ def test_an_entry_that_does_not_take_it_is_an_error(docker: Any, volume: Path, r
         "maintenance could not be switched on on this machine: "
         "this entry knows no maintenance: run 'make deploy' first"
     )
+
+
+def refusing(*answers: str) -> list[Any]:
+    """Return answers of HAProxy, the first one a refusal."""
+    return [{"err": "bash: connect: Connection refused\n", "code": 1}, *answers]
+
+
+def test_an_entry_that_starts_is_asked_until_it_answers(
+    docker: Any, volume: Path, run: Run, plugin: Load, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(plugin("modules/entry_maintenance"), "POLL_SECONDS", 0.01)
+    docker.says(
+        {"ps --quiet --no-trunc --filter label=com.docker.swarm.service.name=e-spare": ""},
+        ps="main\n",
+        container_inspect=json.dumps([{"Id": "main", "Created": "2026"}]),
+        volume_inspect=json.dumps([{"Mountpoint": str(volume.parent)}]),
+        exec=refusing("0x5 on y:y\n", "", "0x5 on x:x\n"),
+    )
+    assert run("entry_maintenance", stack="e", active=True, message="x")["changed"]
+    assert docker.calls("exec")[2]["stdin"].startswith("set map ")
+
+
+@pytest.mark.parametrize("alone", [True, False])
+def test_an_entry_that_stops_is_left_alone_and_the_only_one_is_not(
+    docker: Any, volume: Path, run: Run, plugin: Load, monkeypatch: pytest.MonkeyPatch, alone: bool
+) -> None:
+    monkeypatch.setattr(plugin("modules/entry_maintenance"), "START_SECONDS", 0.0)
+    service = "ps --quiet --no-trunc --filter label=com.docker.swarm.service.name="
+    docker.says(
+        {
+            f"{service}e_haproxy": "old\n" if alone else "old\nnew\n",
+            f"{service}e-spare_haproxy": "",
+            "container inspect old": json.dumps([{"Id": "old", "Created": "2025"}]),
+            "container inspect new": json.dumps([{"Id": "new", "Created": "2026"}]),
+            "volume inspect": json.dumps([{"Mountpoint": str(volume.parent)}]),
+            "exec --interactive old": refusing()[0],
+            "exec --interactive new": ["0x5 on x:x\n"],
+        }
+    )
+    result = run("entry_maintenance", stack="e", active=True, message="x")
+    if alone:
+        assert "HAProxy could not be asked: bash: connect: Connection refused" in result["msg"]
+    else:
+        assert result["changed"]
 
 
 def test_a_machine_without_a_volume_says_so(docker: Any, run: Run) -> None:

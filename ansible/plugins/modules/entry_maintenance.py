@@ -8,6 +8,7 @@ import json
 import os
 import re
 import tempfile
+import time
 import urllib.parse
 from pathlib import Path
 
@@ -57,8 +58,15 @@ PORT = 8405
 NAME = "maintenance.map"
 MAP = f"/var/lib/beanft-entry/{NAME}"
 KEY = "on"
-ASK = f"exec 3<>/dev/tcp/127.0.0.1/{PORT}; cat >&3; cat <&3"
+ASK = f"exec 3<>/dev/tcp/127.0.0.1/{PORT} || exit 1; cat >&3; cat <&3"
 SECONDS = 20.0
+# An entry that starts does not listen yet, and may have read the file already; one that stops listens no more.
+START_SECONDS = 5.0
+POLL_SECONDS = 0.3
+
+
+class SilentError(Exception):
+    """HAProxy in a container can't be asked: it starts, or stops, or has stopped."""
 
 
 def encoded(message: str) -> str:
@@ -71,13 +79,13 @@ def ask(container: str, question: str) -> str:
     """Return what HAProxy in a container says to a command.
 
     Raises:
-        DockerError: it could not be asked.
+        SilentError: it could not be asked.
     """
     code, out, err = run(
         ("exec", "--interactive", container, "bash", "-c", ASK), question + "\n", SECONDS
     )
     if code:
-        raise DockerError(f"HAProxy could not be asked: {summary(err or out)}")
+        raise SilentError(f"HAProxy could not be asked: {summary(err or out)}")
     return str(out).strip()
 
 
@@ -96,6 +104,36 @@ def change(container: str, value: str, before: str) -> None:
     ask(container, verb)
     if current(container) != value:
         raise DockerError(f"HAProxy did not take it: {verb.split(' ')[0]} map")
+
+
+def tell(module: AnsibleModule, stack: str, value: str) -> bool:
+    """Bring every entry that runs to a content of its map, and return whether one had another.
+
+    Raises:
+        DockerError: none that runs can be asked, or one says no.
+    """
+    deadline = time.monotonic() + START_SECONDS
+    changed = False
+    while True:
+        silent, answered = "", False
+        for name in (stack, spare(stack)):
+            for container in containers(module, name):
+                try:
+                    before = current(container["Id"])
+                    if before != value:
+                        changed = True
+                        if not module.check_mode:
+                            change(container["Id"], value, before)
+                    answered = True
+                except SilentError as error:
+                    silent = str(error)
+        late = time.monotonic() > deadline
+        # The one that is silent for long is about to stop, unless it is the only one.
+        if not silent or (late and answered):
+            return changed
+        if late:
+            raise DockerError(silent)
+        time.sleep(POLL_SECONDS)
 
 
 def stored(path: Path) -> str:
@@ -138,21 +176,12 @@ def main() -> None:
         # The file first: an entry that starts meanwhile reads it.
         if file_changes and not module.check_mode:
             store(path, value)
-        running = [
-            container["Id"]
-            for name in (stack, spare(stack))
-            for container in containers(module, name)
-        ]
-        before = {container: current(container) for container in running}
-        stale = [container for container in running if before[container] != value]
-        for container in stale:
-            if not module.check_mode:
-                change(container, value, before[container])
+        entry_changes = tell(module, stack, value)
     except (DockerError, OSError) as error:
         module.fail_json(
             msg=f"maintenance could not be switched {'on' if active else 'off'} on this machine: {error}"
         )
-    module.exit_json(changed=file_changes or bool(stale), active=active)
+    module.exit_json(changed=file_changes or entry_changes, active=active)
 
 
 if __name__ == "__main__":

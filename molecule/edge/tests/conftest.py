@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from entry_helpers import container, settles_on
+from entry_helpers import container, running_image, settles_on
 from testinfra.host import Host
 
 # Ready, and tells what it was asked for.
@@ -38,9 +38,7 @@ def inspected(host: Host) -> dict[str, Any]:
 @pytest.fixture
 def image(host: Host) -> str:
     """Return the image that the entry runs, by digest."""
-    field = "{{.Spec.TaskTemplate.ContainerSpec.Image}}"
-    found = host.check_output("docker service inspect --format %s beanft-edge_haproxy", field)
-    return str(found).strip()
+    return running_image(host)
 
 
 @pytest.fixture(scope="module")
