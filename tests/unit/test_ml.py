@@ -155,6 +155,10 @@ def test_golden_predictions_notice_what_differs(iris: Any) -> None:
     assert "another artefact" in str(golden_difference(model, "abd", golden))
     other = {**golden, "labels": ["setosa"] * 30}
     assert "another label" in str(golden_difference(model, "abc", other))
+    older = {**golden, "versions": {"onnxruntime": "1.0"}}
+    assert golden_difference(model, "abc", older) is None, "another version that predicts the same"
+    said = str(golden_difference(model, "abc", {**older, "labels": other["labels"]}))
+    assert "another label; it was released with onnxruntime 1.0 and not" in said
     moved = [[p + 0.01 for p in row] for row in golden["probabilities"]]
     assert "differs by" in str(golden_difference(model, "abc", {**golden, "probabilities": moved}))
 

@@ -10,11 +10,17 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import onnxruntime as ort
 
 from beanft.ml.predict import OnnxModel
 from beanft.ml.rows import inputs_from_cells
 
 TOLERANCE = 1e-4  # absolute, on a probability; float32 sums differ by 1e-6 between CPUs
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of the libraries that compute predictions."""
+    return {"onnxruntime": ort.__version__, "numpy": np.__version__}
 
 
 def make_golden(
@@ -24,6 +30,7 @@ def make_golden(
     answer = model.predict(inputs_from_cells(model.schema, header, rows))
     return {
         "sha256": sha256,
+        "versions": versions(),
         "tolerance": TOLERANCE,
         "header": list(header),
         "rows": [list(row) for row in rows],
@@ -33,7 +40,19 @@ def make_golden(
 
 
 def golden_difference(model: OnnxModel, sha256: str, golden: dict[str, Any]) -> str | None:
-    """Predict the golden rows again; return None, or a sentence that says what differs."""
+    """Predict the golden rows again; return None, or a sentence that says what differs.
+
+    Other versions of the libraries may compute the same. Where they don't, they are named.
+    """
+    problem = _difference(model, sha256, golden)
+    recorded = golden.get("versions", {})
+    if problem is None or recorded == versions():
+        return problem
+    other = [f"{name} {recorded.get(name)} and not {here}" for name, here in versions().items()]
+    return f"{problem}; it was released with {', '.join(other)}"
+
+
+def _difference(model: OnnxModel, sha256: str, golden: dict[str, Any]) -> str | None:
     if golden["sha256"] != sha256:
         return "the golden predictions belong to another artefact"
     inputs = inputs_from_cells(model.schema, golden["header"], golden["rows"])
