@@ -78,7 +78,7 @@ def test_an_entry_that_is_killed_comes_back_with_the_page(maintained: None, host
 
 def test_on_and_off_cut_no_request(web: str) -> None:
     with Load(entry(), accepted=(200, 503)) as load:
-        for _ in range(3):
+        for _ in range(2):
             assert maintenance("1").code == 0
             assert ask("/")[0] == 503
             assert maintenance("0").code == 0
