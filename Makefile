@@ -25,7 +25,9 @@ api ?=
 worker ?=
 SIGNERS ?=
 WATCH ?=
-export ENV CLOUD NODES RELEASE TO BUNDLE SIGNERS CONFIRM LOCK_WAIT WATCH SECRET FROM ON MESSAGE
+FULL ?=
+JSON ?=
+export ENV CLOUD NODES RELEASE TO BUNDLE SIGNERS CONFIRM LOCK_WAIT WATCH SECRET FROM ON MESSAGE FULL JSON
 
 ##@ The two that matter
 .PHONY: up test
@@ -110,7 +112,7 @@ clean: down ## also remove this checkout's images, tools and reports
 	@bin/clean
 
 ##@ Check
-.PHONY: check lint types unit test-web test-previous test-infra test-images molecule test-fleet
+.PHONY: check lint types unit test-web test-previous test-infra test-images molecule test-fleet test-faults
 check: lint types unit test-infra ## linters, types, unit tests: under two minutes
 
 lint: engine ## ruff, yamllint, ansible-lint, shellcheck, hadolint, the Jenkinsfile
@@ -138,8 +140,11 @@ test-images: images ## the built images: rights, contents, the same layers again
 molecule: engine ## roles on real machines (ROLE=docker for one)
 	@ENV=local CLOUD=local molecule/run $(ROLE)
 
-test-fleet: images ## three machines: version A, version B, roll back, broken version
+test-fleet: images ## three machines from nothing to nothing: up, drift, faults under load, secrets, bundles
 	@bin/pytest fleet -v -s tests/fleet
+
+test-faults: images ## the faults alone, in a table (FULL=1 for all of them)
+	@bin/pytest faults -v -s tests/fleet/test_2_faults.py
 
 ##@ Measure
 .PHONY: bench-deploy bench-images

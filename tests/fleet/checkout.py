@@ -10,12 +10,8 @@ import os
 import shutil
 import subprocess
 import sys
-import threading
-import time
 from dataclasses import dataclass, field
 from pathlib import Path
-
-import requests
 
 ROOT = Path(__file__).resolve().parents[2]
 # What make and the scripts would inherit from the run that called us.
@@ -36,6 +32,12 @@ INHERITED = (
     "LOCK_WAIT",
     "SECRET",
     "FROM",
+    "FULL",
+    "ON",
+    "MESSAGE",
+    "SIGNERS",
+    "WATCH",
+    "JSON",
 )
 
 
@@ -160,62 +162,3 @@ class Checkout:
     def url(self) -> str:
         """Return the URL of the entry."""
         return self.run("bin/url", show=False).strip()
-
-
-@dataclass
-class Load:
-    """A client that asks for pages and API without pause, and counts what fails.
-
-    Half of the requests come over a connection that is kept alive, half over new ones.
-    """
-
-    url: str
-    requests: int = 0
-    failures: list[str] = field(default_factory=list)
-    longest_gap: float = 0.0
-
-    def __enter__(self) -> Load:
-        """Start asking."""
-        self._stop = threading.Event()
-        self._lock = threading.Lock()
-        self._threads = [
-            threading.Thread(target=self._ask, args=(path, kept), daemon=True)
-            for path in ("/version", "/api/v1/version")
-            for kept in (True, False)
-        ]
-        for thread in self._threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """Stop asking."""
-        self._stop.set()
-        for thread in self._threads:
-            thread.join(timeout=30)
-
-    def _ask(self, path: str, kept: bool) -> None:
-        last = time.monotonic()
-        session = requests.Session()
-        while not self._stop.is_set():
-            problem = ""
-            try:
-                client = session if kept else requests
-                answer = client.get(self.url + path, timeout=10)
-                if answer.status_code != 200:
-                    problem = f"{path}: {answer.status_code} {answer.text[:80]}"
-            except requests.RequestException as error:
-                problem = f"{path}: {error}"
-            now = time.monotonic()
-            with self._lock:
-                self.requests += 1
-                if problem:
-                    self.failures.append(problem)
-                else:
-                    self.longest_gap = max(self.longest_gap, now - last)
-                    last = now
-            time.sleep(0.02)
-        session.close()
-
-    def __str__(self) -> str:
-        """Return the figures in a line."""
-        return f"{self.requests} requests, {len(self.failures)} failed, longest gap {self.longest_gap:.2f} s"

@@ -21,6 +21,8 @@ class Fleet:
     """The machines of a checkout."""
 
     checkout: Checkout
+    up_text: str = ""
+    """What `make up` printed."""
 
     @cached_property
     def name(self) -> str:

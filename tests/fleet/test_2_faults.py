@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from tests.fleet.checkout import ROOT, Checkout
+from tests.fleet.checkout import Checkout
 from tests.fleet.fleet import Fleet, docker
 from tests.fleet.load import Account, Load, report
 
@@ -236,20 +236,47 @@ def engine_restarted(story: Story) -> None:
     wait_for_nodes(story.fleet, 3)
 
 
-def wait_for_nodes(fleet: Fleet, count: int) -> None:
+def wait_for_nodes(fleet: Fleet, count: int, entries: int = 3) -> None:
     """Wait until so many nodes are ready and every entry runs."""
     deadline = time.monotonic() + 90
-    ready, entries = 0, ""
+    ready, serving = 0, ""
     while time.monotonic() < deadline:
         with contextlib.suppress(AssertionError):
             ready = fleet.manager("node", "ls", "--format", "{{.Status}}").split().count("Ready")
-            entries = fleet.manager(
+            serving = fleet.manager(
                 "service", "ls", "--filter", "name=beanft-edge_haproxy", "--format", "{{.Replicas}}"
             )
-            if ready == count and entries.startswith(f"{count}/{count}"):
+            if ready == count and serving.startswith(f"{entries}/{entries}"):
                 return
         time.sleep(1)
-    raise AssertionError(f"{ready} of {count} nodes are ready, entries {entries}")
+    raise AssertionError(f"{ready} of {count} nodes are ready, entries {serving}")
+
+
+# ------------------------------------------------------- what ops change
+@fault("the entry's configuration changed", short=True)
+def entry_changed(story: Story) -> None:
+    path = story.checkout.path / "ansible/roles/edge/templates/haproxy.cfg.j2"
+    path.write_text(path.read_text() + f"# {time.time_ns()}\n")
+    story.checkout.commit("Another configuration of the entry")
+    # Images carry the revision of what they are made of, and this is none of it.
+    text = story.checkout.make_target("deploy")
+    assert "Entry on every edge machine" in text
+
+
+@fault("scaled up and down")
+def scaled(story: Story) -> None:
+    story.checkout.make_target("scale", "web=3", "api=3")
+    assert "3/3" in story.fleet.manager("service", "ls", "--format", "{{.Name}} {{.Replicas}}")
+    story.checkout.make_target("scale", "web=2", "api=2")
+
+
+@fault("machines added and removed")
+def machines_added_and_removed(story: Story) -> None:
+    story.checkout.make_target("up", "NODES=5")
+    wait_for_nodes(story.fleet, 5, entries=3)
+    story.checkout.make_target("up", "NODES=3")
+    assert sorted(story.fleet.machines()) == ["m1", "m2", "m3"]
+    wait_for_nodes(story.fleet, 3)
 
 
 # ---------------------------------------------------------------- the run
@@ -389,18 +416,6 @@ def clock_skew(story: Story) -> None:
 
 
 # ------------------------------------------------------------------- tests
-@pytest.fixture(scope="module")
-def fleet() -> Iterator[Fleet]:
-    """Three machines, up and serving, gone afterwards whatever happens."""
-    checkout = Checkout.make(ROOT / "build" / "fault-test")
-    checkout.variables = {"BEANFT_BY": "fault suite"}
-    try:
-        checkout.make_target("up", "NODES=3")
-        yield Fleet(checkout)
-    finally:
-        checkout.run("bin/down", ok=False)
-
-
 @pytest.fixture
 def account(fleet: Fleet) -> Account:
     """Who has an API key for the load, and no data sets yet."""

@@ -1,0 +1,73 @@
+"""What else ops do to a fleet that serves: secrets, bundles, maintenance, an audit; and no secret comes to light."""
+
+from __future__ import annotations
+
+import secrets
+import shutil
+from pathlib import Path
+
+import requests
+
+from tests.fleet import canary
+from tests.fleet.checkout import Checkout
+from tests.fleet.fleet import Fleet
+
+MACHINES = ("m1", "m2", "m3")
+
+
+def test_a_planted_secret_reaches_the_tasks_and_comes_to_light_nowhere(
+    fleet: Fleet, checkout: Checkout, tmp_path: Path
+) -> None:
+    value = secrets.token_hex(32)
+    planted = tmp_path / "secret"
+    planted.write_text(value)
+    outputs = {
+        "rotate": checkout.make_target("rotate", "SECRET=beanft_secret_key", f"FROM={planted}"),
+        "audit": checkout.make_target("audit"),
+        "releases": checkout.make_target("releases"),
+        "plan": checkout.run("bash", "-c", "bin/plan || test $? = 2"),
+    }
+    container = fleet.manager("ps", "--quiet", "--filter", "name=beanft_web").split()[0]
+    assert fleet.manager("exec", container, "cat", "/run/secrets/beanft_secret_key") == value
+    report = canary.find(value, checkout, machines=MACHINES, outputs=outputs)
+    assert report.found == []
+    report.assert_thorough()
+
+
+def test_maintenance_is_a_page_and_ends(fleet: Fleet, checkout: Checkout) -> None:
+    checkout.make_target("maintenance", "ON=1", "MESSAGE=Back at five.")
+    for url in fleet.urls():
+        page = requests.get(url, timeout=5)
+        assert (page.status_code, "Back at five." in page.text) == (503, True)
+        problem = requests.get(f"{url}/api/v1/version", timeout=5)
+        assert problem.headers["Content-Type"] == "application/problem+json"
+        assert "Retry-After" in problem.headers
+    checkout.make_target("maintenance", "ON=0")
+    assert all(requests.get(url, timeout=5).status_code == 200 for url in fleet.urls())
+    assert "ON=" in checkout.fails("make", "maintenance")
+
+
+def test_a_bundle_deploys_and_a_changed_byte_does_not(
+    fleet: Fleet, checkout: Checkout, tmp_path: Path
+) -> None:
+    revision = checkout.change("app/beanft/__init__.py", "\n# in a bundle\n", "In a bundle")
+    checkout.make_target("bundle")
+    (bundle,) = (checkout.path / "dist").glob(f"*{revision}*.tar")
+    damaged = tmp_path / bundle.name
+    shutil.copy(bundle, damaged)
+    with damaged.open("r+b") as file:
+        file.seek(bundle.stat().st_size // 2)
+        byte = file.read(1)
+        file.seek(-1, 1)
+        file.write(bytes([byte[0] ^ 1]))
+    before = fleet.served()
+    checkout.fails("make", "deploy", f"BUNDLE={damaged}")
+    assert fleet.served() == before
+    checkout.make_target("deploy", f"BUNDLE={bundle}")
+    fleet.wait_served(revision)
+
+
+def test_the_audit_says_who_did_what(checkout: Checkout) -> None:
+    text = checkout.make_target("audit")
+    assert "each signed by who may" in text
+    assert "switch" in text
