@@ -128,7 +128,7 @@ def fault(name: str, *, short: bool = False) -> Callable[[Fault], Fault]:
 
 
 # ---------------------------------------------------------------- versions
-@fault("deploy", short=True)
+@fault("deploy")
 def deploy(story: Story) -> None:
     story.revision = story.new_version()
     story.checkout.make_target("deploy")
@@ -316,7 +316,7 @@ def controller_killed_each(story: Story) -> None:
         killed_then_again(story, line, after)
 
 
-@fault("two deploys at once", short=True)
+@fault("two deploys at once")
 def two_at_once(story: Story) -> None:
     story.revision = story.new_version()
     story.checkout.run("bin/images")
