@@ -112,6 +112,39 @@ def test_check_mode_pushes_nothing(docker: Any, run: Any, known: list[str], chan
     assert not docker.calls("push")
 
 
+def container(image: str = "sha256:r", running: bool = True) -> str:
+    labels = {"beanft.port": "5123"}
+    return json.dumps(
+        [{"Image": image, "State": {"Running": running}, "Config": {"Labels": labels}}]
+    )
+
+
+def test_a_registry_that_is_a_container_is_found_by_its_label(docker: Any, run: Any) -> None:
+    docker.says(
+        container_inspect=container(), image_inspect=image(), tag="", push=f"digest: {A} size: 1"
+    )
+    result = run(
+        "image_publish",
+        images={"c/api": "beanft/api"},
+        container={"name": "c-registry", "image": "sha256:r"},
+    )
+    assert (result["registry"], result["digests"]) == ("127.0.0.1:5123", {"beanft/api": A})
+
+
+@pytest.mark.parametrize(
+    "found", [MISSING, container("sha256:older"), container(running=False)], ids=str
+)
+def test_a_registry_that_does_not_run_is_not_pushed_to(docker: Any, run: Any, found: Any) -> None:
+    docker.says(container_inspect=found, image_inspect=image())
+    result = run(
+        "image_publish",
+        images={"c/api": "beanft/api"},
+        container={"name": "c-registry", "image": "sha256:r"},
+    )
+    assert (result["registry"], result["digests"], result["changed"]) == ("", {}, False)
+    assert not docker.calls("push")
+
+
 # ------------------------------------------------------------------------ pull
 def pinned(name: str, digest: str = A) -> str:
     return f"{REGISTRY}/beanft/{name}@{digest}"

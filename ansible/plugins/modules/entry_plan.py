@@ -51,6 +51,10 @@ running:
   description: Whether there is an entry, which then has to be replaced.
   returned: success
   type: bool
+settled:
+  description: Whether no update of it is under way, or stands still.
+  returned: success
+  type: bool
 spare:
   description: Whether a spare entry is there, left by a run that was killed.
   returned: success
@@ -109,10 +113,12 @@ def main() -> None:
         listed = docker(module, "service", "ls", "--format", "{{.Name}}").split()
         there = sorted(names & set(listed))
         found = {
-            service["Spec"]["Name"]: service["Spec"]
+            service["Spec"]["Name"]: service
             for service in (docker_json(module, "service", "inspect", *there) if there else [])
         }
-        current = found.get(f"{stack}_{SERVICE}")
+        entry = found.get(f"{stack}_{SERVICE}", {})
+        current = entry.get("Spec")
+        settled = entry.get("UpdateStatus", {}).get("State", "completed") == "completed"
         changes = (current or {}).get("Labels", {}).get(LABEL) != digest
         why = refusal(image, config) if changes else ""
     except DockerError as error:
@@ -125,6 +131,7 @@ def main() -> None:
         changed=False,
         changes=changes,
         running=current is not None,
+        settled=settled,
         spare=f"{spare(stack)}_{SERVICE}" in found,
         definition=definition,
     )

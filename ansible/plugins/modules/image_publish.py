@@ -8,7 +8,13 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.docker_cli import TRANSFER_SECONDS, DockerError, docker, inspect_images
+from ansible.module_utils.docker_cli import (
+    TRANSFER_SECONDS,
+    DockerError,
+    docker,
+    docker_json,
+    inspect_images,
+)
 
 DOCUMENTATION = r"""
 module: image_publish
@@ -24,7 +30,20 @@ options:
   registry:
     description: Host and port of the registry.
     type: str
-    required: true
+  container:
+    description: >-
+      Instead of C(registry), a container of this engine that is one, with its port on the loopback in the label
+      C(beanft.port). Where it does not run, or runs another image, nothing is pushed and C(registry) is empty.
+    type: dict
+    suboptions:
+      name:
+        description: Name of the container.
+        type: str
+        required: true
+      image:
+        description: Id of the image that it has to run.
+        type: str
+        required: true
 """
 
 EXAMPLES = r"""
@@ -35,6 +54,10 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+registry:
+  description: Host and port of the registry that the images are in.
+  returned: success
+  type: str
 digests:
   description: Digest by name in the registry.
   returned: success
@@ -65,16 +88,38 @@ def publish(module: AnsibleModule, local: str, repository: str) -> tuple[str, in
     return match.group(1), len(re.findall(r": Pushed$", out, re.MULTILINE))
 
 
+def registry_in(module: AnsibleModule, container: dict[str, str]) -> str:
+    """Return host and port of the registry that a container is, or '' where it does not run as it should."""
+    try:
+        found = docker_json(module, "container", "inspect", container["name"])[0]
+    except DockerError:
+        return ""
+    port = str((found["Config"].get("Labels") or {}).get("beanft.port", ""))
+    right = found["State"]["Running"] and found["Image"] == container["image"]
+    return f"127.0.0.1:{port}" if right and port else ""
+
+
 def main() -> None:
     """Run the module."""
     module = AnsibleModule(
         argument_spec={
             "images": {"type": "dict", "required": True},
-            "registry": {"type": "str", "required": True},
+            "registry": {"type": "str"},
+            "container": {
+                "type": "dict",
+                "options": {
+                    "name": {"type": "str", "required": True},
+                    "image": {"type": "str", "required": True},
+                },
+            },
         },
+        required_one_of=[("registry", "container")],
         supports_check_mode=True,
     )
-    registry, images = module.params["registry"], module.params["images"]
+    images = module.params["images"]
+    registry = module.params["registry"] or registry_in(module, module.params["container"])
+    if not registry:
+        module.exit_json(changed=False, registry="", digests={}, layers=0)
     present = inspect_images(module, list(images))
     missing = sorted(set(images) - set(present))
     if missing:
@@ -85,7 +130,9 @@ def main() -> None:
         name: known_digest(present[local], f"{registry}/{name}") for local, name in images.items()
     }
     if module.check_mode:
-        module.exit_json(changed=not all(known.values()), digests=known, layers=0)
+        module.exit_json(
+            changed=not all(known.values()), registry=registry, digests=known, layers=0
+        )
     try:
         with ThreadPoolExecutor(max_workers=4) as pool:
             jobs = {
@@ -98,7 +145,9 @@ def main() -> None:
     except DockerError as error:
         module.fail_json(msg=f"the registry at {registry} did not take the images: {error}")
     # Images may differ in nothing but their configuration: no layer moves, and the digest is new.
-    module.exit_json(changed=layers > 0 or digests != known, digests=digests, layers=layers)
+    module.exit_json(
+        changed=layers > 0 or digests != known, registry=registry, digests=digests, layers=layers
+    )
 
 
 if __name__ == "__main__":
