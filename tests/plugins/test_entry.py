@@ -19,14 +19,18 @@ import pytest
 Load = Callable[[str], ModuleType]
 Run = Callable[..., dict[str, Any]]
 IMAGE = "registry.invalid/edge@sha256:" + "1" * 64
-DEFINITION = {"services": {"haproxy": {"image": IMAGE, "deploy": {"mode": "global"}}}}
+DEFINITION = {
+    "services": {"haproxy": {"image": IMAGE, "deploy": {"mode": "global"}}},
+    "configs": {"haproxy": {"name": "c1"}},
+}
 
 # ------------------------------------------------------------------ entry_plan
 
 
 def service(name: str, **labels: str) -> dict[str, Any]:
     """Return a service as the engine shows it."""
-    return {"Spec": {"Name": name, "Labels": labels}}
+    task = {"ContainerSpec": {"Image": IMAGE}}
+    return {"Spec": {"Name": name, "Labels": labels, "TaskTemplate": task}}
 
 
 def plan(run: Run) -> dict[str, Any]:
@@ -54,6 +58,34 @@ def test_an_entry_as_it_should_be_is_not_checked_again(docker: Any, run: Run) ->
     )
     result = plan(run)
     assert (result["changes"], result["running"], result["spare"]) == (False, True, False)
+
+
+@pytest.mark.parametrize(
+    ("image", "config", "what"),
+    [
+        (IMAGE, "c1", ["settings"]),
+        (IMAGE, "c0", ["configuration"]),
+        ("other", "c1", ["image"]),
+        ("other", "c0", ["image", "configuration"]),
+    ],
+)
+def test_what_changes_is_named(
+    docker: Any, run: Run, image: str, config: str, what: list[str]
+) -> None:
+    found = service("e_haproxy")
+    found["Spec"]["TaskTemplate"]["ContainerSpec"] |= {
+        "Image": image,
+        "Configs": [{"ConfigName": config}],
+    }
+    docker.says(service_ls="e_haproxy\n", service_inspect=json.dumps([found]), run="")
+    assert plan(run)["what"] == what
+
+
+def test_check_mode_does_not_ask_haproxy(docker: Any, run: Run) -> None:
+    docker.says(service_ls="")
+    result = run("entry_plan", stack="e", definition=DEFINITION, config="global\n", check=True)
+    assert (result["changes"], result["what"]) == (True, ["new"])
+    assert not docker.calls("run")
 
 
 def test_another_entry_and_a_spare_one_that_was_left(docker: Any, run: Run) -> None:

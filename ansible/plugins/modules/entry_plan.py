@@ -17,7 +17,8 @@ module: entry_plan
 short_description: Say whether the entry changes, and check its configuration
 description:
   - Compares the entry that a stack has with the one that it should have. Where they differ, the image that is to run
-    checks the configuration, before anything is changed; the module fails with HAProxy's own words.
+    checks the configuration, before anything is changed; the module fails with HAProxy's own words. In check mode
+    it is not asked, for the image may not be on the machine yet.
   - Changes nothing.
 options:
   stack:
@@ -47,6 +48,10 @@ changes:
   description: Whether the entry is not, or not yet, the one of the definition.
   returned: success
   type: bool
+what:
+  description: In what it changes, of C(image), C(configuration) and C(settings); C(new) where there is none.
+  returned: success
+  type: list
 running:
   description: Whether there is an entry, which then has to be replaced.
   returned: success
@@ -76,6 +81,20 @@ def labelled(definition: dict[str, Any]) -> tuple[dict[str, Any], str]:
     deploy = result["services"][SERVICE].setdefault("deploy", {})
     deploy["labels"] = {**deploy.get("labels", {}), LABEL: digest}
     return result, digest
+
+
+def differences(current: dict[str, Any] | None, definition: dict[str, Any]) -> list[str]:
+    """Return in what an entry that has to change differs from its definition."""
+    if current is None:
+        return ["new"]
+    container = current["TaskTemplate"]["ContainerSpec"]
+    configs = {config["ConfigName"] for config in container.get("Configs") or []}
+    wanted = {config["name"] for config in definition.get("configs", {}).values()}
+    found = {
+        "image": container["Image"] != definition["services"][SERVICE]["image"],
+        "configuration": configs != wanted,
+    }
+    return [name for name, differs in found.items() if differs] or ["settings"]
 
 
 def refusal(image: str, config: str) -> str:
@@ -120,7 +139,8 @@ def main() -> None:
         current = entry.get("Spec")
         settled = entry.get("UpdateStatus", {}).get("State", "completed") == "completed"
         changes = (current or {}).get("Labels", {}).get(LABEL) != digest
-        why = refusal(image, config) if changes else ""
+        # In check mode the image need not be on the machine yet.
+        why = refusal(image, config) if changes and not module.check_mode else ""
     except DockerError as error:
         module.fail_json(msg=f"the entry {stack} could not be looked at: {error}")
     if why:
@@ -130,6 +150,7 @@ def main() -> None:
     module.exit_json(
         changed=False,
         changes=changes,
+        what=differences(current, definition) if changes else [],
         running=current is not None,
         settled=settled,
         spare=f"{spare(stack)}_{SERVICE}" in found,
