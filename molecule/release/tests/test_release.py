@@ -88,6 +88,7 @@ def release(host: Host, tasks_from: str = "main", **variables: Any) -> Run:
         "release_images": images(host),
         "release_version": BUILT["web"]["version"],
         "release_revision": BUILT["web"]["revision"],
+        "release_migrations": BUILT["worker"]["migrations"],
     }
     return apply(
         "release",
@@ -252,8 +253,15 @@ def test_a_rotated_secret_reaches_the_tasks_with_the_same_images(host: Host) -> 
 
 
 def test_there_is_no_way_back_behind_a_migration_that_removed_something(host: Host) -> None:
-    contracted = [{"revision": "0001", "phase": "expand"}, {"revision": "9", "phase": "contract"}]
-    run = release(host, release_migrations=contracted, release_revision="contracted")
+    contracted = [*BUILT["worker"]["migrations"], {"revision": "9", "phase": "contract"}]
+    # Something in it has to be another, or it is what runs already and no way back.
+    settings = {"BEANFT_ROLE_TEST": "contracted"}
+    run = release(
+        host,
+        release_migrations=contracted,
+        release_revision="contracted",
+        release_settings=settings,
+    )
     assert run.messages == []
     run = release(host, "rollback", release_to=1)
     assert run.code != 0
