@@ -11,6 +11,7 @@ import contextlib
 import json
 import os
 import re
+import shutil
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -406,6 +407,9 @@ def registry_gone(story: Story) -> None:
 
 @fault("the control machine's clock a minute ahead")
 def clock_skew(story: Story) -> None:
+    if not shutil.which("faketime"):
+        install = ["apt-get", "install", "-y", "-qq", "--no-install-recommends", "faketime"]
+        subprocess.run(install, check=True, stdout=subprocess.DEVNULL)
     story.revision = story.new_version()
     environment = {"FAKETIME_DONT_FAKE_MONOTONIC": "1"}
     story.checkout.variables |= environment

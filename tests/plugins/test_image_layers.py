@@ -111,6 +111,22 @@ def test_layers_and_what_moves(
         move(images, [UNKNOWN])
 
 
+def test_the_same_layer_above_another_one_moves_again(plugin: Any) -> None:
+    def image(*digests: str) -> dict[str, Any]:
+        return {"layers": [{"digest": name, "size": 10} for name in digests], "config": 1}
+
+    images = {
+        "api:1": image("base", "code1"),
+        "web:1": image("base", "pages", "code1"),
+        "api:2": image("base", "code2"),
+        "web:2": image("base", "pages", "code2"),
+    }
+    move = plugin("filter/layers").FilterModule().filters()["layers_to_move"]
+    moved = move(images, ["api:2", "web:2"], ["api:1", "web:1"])
+    assert [layer["digest"] for layer in moved["layers"]] == ["code2", "code2"]
+    assert moved["bytes"] == 2 * 10 + 2 * 1
+
+
 def test_an_image_that_was_not_published(registry: Registry, run: Any) -> None:
     result = run("image_layers", registry=registry.name, references=[UNKNOWN])
     assert result["msg"] == (

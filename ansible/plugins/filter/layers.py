@@ -8,13 +8,23 @@ from typing import Any
 from ansible.errors import AnsibleFilterError
 
 
+def chains(image: Mapping[str, Any]) -> list[tuple[tuple[str, ...], int]]:
+    """Return for each layer of an image the digests up to it, which the engine knows it by, and its bytes."""
+    digests = [str(layer["digest"]) for layer in image["layers"]]
+    return [
+        (tuple(digests[: number + 1]), int(layer["size"]))
+        for number, layer in enumerate(image["layers"])
+    ]
+
+
 def layers_to_move(
     images: Mapping[str, Mapping[str, Any]], new: Iterable[str], had: Iterable[str] = ()
 ) -> dict[str, Any]:
     """Return what moves to a machine that has the images `had` and gets `new`: `layers` and `bytes`.
 
     `images` is what module image_layers returns. An image that a machine has does not move, and a layer
-    moves once, however many images it is part of. What the registry has forgotten of `had` counts as not there.
+    moves once for all images that have the same layers below it: the engine keeps a layer by its whole chain, and
+    loads the same content above another chain again. What the registry has forgotten of `had` counts as not there.
     """
     had = set(had)
     wanted = sorted(set(new) - had)
@@ -23,16 +33,16 @@ def layers_to_move(
         raise AnsibleFilterError(
             f"layers_to_move: of these no layers are known: {', '.join(unknown)}"
         )
-    there = {layer["digest"] for name in had if name in images for layer in images[name]["layers"]}
+    there = {chain for name in had if name in images for chain, _ in chains(images[name])}
     moving = {
-        layer["digest"]: int(layer["size"])
+        chain: size
         for name in wanted
-        for layer in images[name]["layers"]
-        if layer["digest"] not in there
+        for chain, size in chains(images[name])
+        if chain not in there
     }
     configs = sum(int(images[name]["config"]) for name in wanted)
     return {
-        "layers": [{"digest": digest, "size": size} for digest, size in sorted(moving.items())],
+        "layers": [{"digest": chain[-1], "size": size} for chain, size in sorted(moving.items())],
         "bytes": sum(moving.values()) + configs,
     }
 
