@@ -44,7 +44,8 @@ def _after(response: Response) -> Response:
     seconds = time.perf_counter() - g.started
     method = request.method if request.method in METHODS else "other"
     here.metrics.request(method, endpoint, response.status_code, seconds)
-    if endpoint not in QUIET or response.status_code >= 500:
+    # A task that is not ready says why, once; ten probes a second would push that out of sight.
+    if endpoint not in QUIET or response.status_code == 500:
         # The rule and not the address: some addresses hold a one-time token.
         logger().info(
             "request",
