@@ -119,6 +119,7 @@ def test_a_damaged_artefact_makes_it_unready(
         client.get("/readyz")
     assert (answer.status_code, answer.json["check"]) == (503, "model")
     assert "checksum" in answer.json["reason"]
+    assert not [line for line in logs if line["event"] == "request"], "it would hide the reason"
     said = [line for line in logs if line["event"] == "not_ready"]
     assert len(said) == 1, "why, once"
     assert "checksum" in said[0]["reason"]
