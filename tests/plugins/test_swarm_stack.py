@@ -64,6 +64,7 @@ def task(
         "ID": f"{name}{number:022d}",
         "CreatedAt": f"2026-01-01T10:00:{number:02d}.5Z",
         "ServiceID": f"{name}-service",
+        "Slot": number,
         # The engine leaves out here what is empty.
         "Spec": {
             "ContainerSpec": {"Image": image, "Env": ["A=1"], "Isolation": "default", "Hosts": []}
@@ -131,6 +132,9 @@ def test_labels_are_added_and_are_no_part_of_the_hash(stack: ModuleType) -> None
         (service(), [task(1), task(2, state="starting")], False),
         (service(), [task(1), task(2, OLD)], False),
         (service(), [], False),
+        (service(), [*RUNNING, task(3)], False),
+        (service(), [*RUNNING, {**task(3), "Slot": 1}], True),
+        (service(), [*RUNNING, {**task(3, OLD), "Slot": 1}], False),
         (service(replicas=0), [], True),
         (service(replicas=0), [task(1)], False),
         (service(replicas=None), [], False),

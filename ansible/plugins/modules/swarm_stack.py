@@ -182,7 +182,10 @@ def settled(service: dict[str, Any], tasks: list[dict[str, Any]], deployed: bool
     ):
         return False
     replicas = service["Spec"]["Mode"].get("Replicated", {}).get("Replicas")
-    return bool(wanted) if replicas is None else len(wanted) == replicas
+    # By slots: an update that was taken back, start-first, can leave two tasks of the right kind in one. Both serve what
+    # they should, and the next update takes one away.
+    slots = {task.get("Slot") for task in wanted}
+    return bool(wanted) if replicas is None else len(slots) == replicas
 
 
 def failure(
