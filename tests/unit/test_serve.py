@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -49,6 +50,7 @@ class Served:
                 "BEANFT_DRAIN_SECONDS": drain,
             },
             stdout=subprocess.DEVNULL,
+            start_new_session=True,
         )
 
     def status(self, path: str) -> tuple[int, str]:
@@ -84,6 +86,9 @@ def served(settings: Settings, request: pytest.FixtureRequest) -> Iterator[Serve
     if found.process.poll() is None:
         found.process.terminate()
     found.process.wait(30)
+    # Workers of a server that was killed: in a container they end with its first process.
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(found.process.pid, signal.SIGKILL)
 
 
 @pytest.mark.parametrize("served", [("web", "1.5"), ("api", "1.5")], indirect=True)
