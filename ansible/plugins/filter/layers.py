@@ -35,10 +35,7 @@ def layers_to_move(
         )
     there = {chain for name in had if name in images for chain, _ in chains(images[name])}
     moving = {
-        chain: size
-        for name in wanted
-        for chain, size in chains(images[name])
-        if chain not in there
+        chain: size for name in wanted for chain, size in chains(images[name]) if chain not in there
     }
     configs = sum(int(images[name]["config"]) for name in wanted)
     return {
