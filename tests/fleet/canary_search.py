@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 CHUNK = 2**20
+TIMED_OUT = 124
 # What a command says of something that has gone meanwhile, or that keeps no log.
 GONE = (b"no such", b"not found", b"does not support reading")
 
@@ -80,7 +81,8 @@ class Search:
                     yield chunk
 
             self.look(kind, place, chunks())
-        if process.returncode and not any(word in last.lower() for word in GONE):
+        timed_out = command[0] == "timeout" and process.returncode == TIMED_OUT
+        if process.returncode and not timed_out and not any(word in last.lower() for word in GONE):
             raise RuntimeError(f"{' '.join(command)} failed: {last.decode(errors='replace')}")
 
     def processes(self) -> None:
@@ -115,7 +117,9 @@ class Search:
         """Search services and their logs, tasks, configs decoded, and what is known of secrets."""
         for service in lines("docker", "service", "ls", "--format", "{{.Name}}"):
             self.command("inspect", f"service {service}", "docker", "service", "inspect", service)
-            self.command("log", f"service {service}", "docker", "service", "logs", "--raw", service)
+            # The engine waits for ever for the log of a task whose machine has died.
+            command = ("timeout", "20", "docker", "service", "logs", "--raw", service)
+            self.command("log", f"service {service}", *command)
             for task in lines("docker", "service", "ps", "--quiet", "--no-trunc", service):
                 command = ("docker", "inspect", "--type", "task", task)
                 self.command("inspect", f"task {task[:12]} of {service}", *command)
