@@ -182,8 +182,8 @@ def settled(service: dict[str, Any], tasks: list[dict[str, Any]], deployed: bool
     ):
         return False
     replicas = service["Spec"]["Mode"].get("Replicated", {}).get("Replicas")
-    # By slots: an update that was taken back, start-first, can leave two tasks of the right kind in one. Both serve what
-    # they should, and the next update takes one away.
+    # By slots: an update that was taken back, start-first, can leave two tasks of the right kind in one. Both serve
+    # what they should, and the next update takes one away.
     slots = {task.get("Slot") for task in wanted}
     return bool(wanted) if replicas is None else len(slots) == replicas
 
