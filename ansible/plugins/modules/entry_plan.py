@@ -60,6 +60,10 @@ settled:
   description: Whether no update of it is under way, or stands still.
   returned: success
   type: bool
+updating:
+  description: Whether an update of it is under way.
+  returned: success
+  type: bool
 spare:
   description: Whether a spare entry is there, left by a run that was killed.
   returned: success
@@ -137,7 +141,7 @@ def main() -> None:
         }
         entry = found.get(f"{stack}_{SERVICE}", {})
         current = entry.get("Spec")
-        settled = entry.get("UpdateStatus", {}).get("State", "completed") == "completed"
+        state = entry.get("UpdateStatus", {}).get("State", "completed")
         changes = (current or {}).get("Labels", {}).get(LABEL) != digest
         # In check mode the image need not be on the machine yet.
         why = refusal(image, config) if changes and not module.check_mode else ""
@@ -152,7 +156,8 @@ def main() -> None:
         changes=changes,
         what=differences(current, definition) if changes else [],
         running=current is not None,
-        settled=settled,
+        settled=state == "completed",
+        updating=state in ("updating", "rollback_started"),
         spare=f"{spare(stack)}_{SERVICE}" in found,
         definition=definition,
     )

@@ -25,6 +25,8 @@ class Handler(BaseHTTPRequestHandler):
 
     do_POST = do_GET
 
+# Five, as the library has it, is less than a burst of all clients, and what is refused takes the only task out.
+ThreadingHTTPServer.request_queue_size = 1024
 ThreadingHTTPServer(("", 8000), Handler).serve_forever()
 """
 
