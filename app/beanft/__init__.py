@@ -2,6 +2,3 @@
 
 The package is light to import on purpose: the application factories are in :mod:`beanft.wsgi`.
 """
-# profiling change 2
-# profiling change 3
-# profiling change 4
