@@ -85,15 +85,15 @@ def test_an_upgrade_makes_a_sound_backup_first(
     there: Installation, capsys: pytest.CaptureFixture[str]
 ) -> None:
     before = there.dump()
-    there.add("0003", GOOD.format(name="a"))
-    there.add("0004", GOOD.format(name="b"))
+    there.add("9001", GOOD.format(name="a"))
+    there.add("9002", GOOD.format(name="b"))
     assert main(["db", "upgrade"]) == 0
     said = json.loads(capsys.readouterr().out.splitlines()[-1])
     (kept,) = there.backups
     assert said == {
-        "current": "0004",
-        "head": "0004",
-        "applied": ["0003", "0004"],
+        "current": "9002",
+        "head": "9002",
+        "applied": ["9001", "9002"],
         "backup": str(kept),
     }
     assert kept.name.startswith(f"{there.head}-2")
@@ -110,22 +110,22 @@ def test_a_migration_that_fails_half_way_leaves_all_as_it_was(
     there: Installation, capsys: pytest.CaptureFixture[str]
 ) -> None:
     before = there.dump()
-    there.add("0003", GOOD.format(name="a"))  # this one would succeed
-    there.add("0004", GOOD.format(name="b") + BAD)
+    there.add("9001", GOOD.format(name="a"))  # this one would succeed
+    there.add("9002", GOOD.format(name="b") + BAD)
     assert main(["db", "upgrade"]) == 1
     out, err = capsys.readouterr()
     assert out == ""
-    assert "0004_x.py failed, and nothing was changed: no such table: nowhere" in err
+    assert "9002_x.py failed, and nothing was changed: no such table: nowhere" in err
     assert there.dump() == before
     with Database(there.url) as database:
-        assert migrate.current(database) == {"current": there.head, "head": "0004"}
+        assert migrate.current(database) == {"current": there.head, "head": "9002"}
 
 
 def test_without_a_backup_nothing_is_changed(
     there: Installation, capsys: pytest.CaptureFixture[str]
 ) -> None:
     before = there.dump()
-    there.add("0003", GOOD.format(name="a"))
+    there.add("9001", GOOD.format(name="a"))
     (there.path.parent / backup.FOLDER).write_text("in the way of the folder")
     assert main(["db", "upgrade"]) == 1
     assert "can't be backed up" in capsys.readouterr().err
@@ -147,7 +147,7 @@ def test_a_damaged_database_is_not_upgraded(there: Installation) -> None:
         connection.execute("PRAGMA writable_schema = ON")
         connection.execute("INSERT INTO sqlite_schema VALUES (?, ?, ?, ?, ?)", row)
         connection.commit()
-    there.add("0003", GOOD.format(name="a"))
+    there.add("9001", GOOD.format(name="a"))
     with pytest.raises(backup.BackupError, match="missing from index ix_x"):
         migrate.upgrade(there.url)
     assert there.backups == []
@@ -172,10 +172,10 @@ def test_a_table_changed_by_copying_keeps_what_refers_to_it(there: Installation)
             )
         )
     steps = '    with op.batch_alter_table("users", recreate="always") as batch:\n'
-    there.add("0003", steps + '        batch.add_column(sa.Column("a", sa.Integer()))\n')
+    there.add("9001", steps + '        batch.add_column(sa.Column("a", sa.Integer()))\n')
     migrate.upgrade(there.url)
     assert sum('INSERT INTO "login_links"' in line for line in there.dump()) == 1
-    there.add("0004", '    op.execute("DELETE FROM users")\n')
+    there.add("9002", '    op.execute("DELETE FROM users")\n')
     with pytest.raises(migrate.MigrationError, match="refer to rows of users that are gone"):
         migrate.upgrade(there.url)
 
@@ -184,9 +184,9 @@ def test_a_lock_is_waited_for_within_bounds(
     there: Installation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(migrate, "LOCK_SECONDS", 0.2)
-    there.add("0003", GOOD.format(name="a"))
+    there.add("9001", GOOD.format(name="a"))
     with closing(sqlite3.connect(there.path, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
         with pytest.raises(migrate.MigrationError, match="database is locked"):
             migrate.upgrade(there.url)
-    assert migrate.upgrade(there.url).applied == ["0003"]
+    assert migrate.upgrade(there.url).applied == ["9001"]

@@ -70,7 +70,8 @@ class Base(DeclarativeBase):
     metadata = sa.MetaData(naming_convention=NAMING_CONVENTION)
     type_annotation_map = {  # noqa: RUF012 - SQLAlchemy declares it so
         dt.datetime: UtcDateTime(),
-        dict[str, Any]: sa.JSON(),
+        dict[str, Any]: sa.JSON(none_as_null=True),
+        list[str]: sa.JSON(none_as_null=True),
     }
 
 

@@ -35,6 +35,7 @@ class Job(Base):
     )
     name: Mapped[str] = mapped_column(sa.String(120))
     plan_data: Mapped[dict[str, Any]]
+    results: Mapped[dict[str, Any] | None]  # what is known of each estimator so far
     state: Mapped[str] = mapped_column(sa.String(12), default="queued", index=True)
     progress: Mapped[int] = mapped_column(default=0)
     message: Mapped[str] = mapped_column(sa.String(500), default="Waiting for a worker")

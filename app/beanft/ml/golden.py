@@ -15,7 +15,9 @@ import onnxruntime as ort
 from beanft.ml.predict import OnnxModel
 from beanft.ml.rows import inputs_from_cells
 
-TOLERANCE = 1e-4  # absolute, on a probability; float32 sums differ by 1e-6 between CPUs
+# On a probability absolute, on a number relative to the golden ones' largest; float32 sums
+# differ by 1e-6 between CPUs.
+TOLERANCE = 1e-4
 
 
 def versions() -> dict[str, str]:
@@ -36,6 +38,7 @@ def make_golden(
         "rows": [list(row) for row in rows],
         "labels": answer.labels,
         "probabilities": answer.probabilities.astype(float).round(6).tolist(),
+        "values": answer.values,
     }
 
 
@@ -59,6 +62,12 @@ def _difference(model: OnnxModel, sha256: str, golden: dict[str, Any]) -> str | 
     answer = model.predict(inputs)
     if answer.labels != golden["labels"]:
         return "a golden row gets another label"
+    values = np.asarray(golden.get("values", []), dtype=np.float64)
+    if len(values) != len(answer.values):
+        return "the golden rows get another number of values"
+    off = float(np.abs(np.asarray(answer.values) - values).max(initial=0.0))
+    if not off <= golden["tolerance"] * max(1.0, float(np.abs(values).max(initial=0.0))):
+        return f"a golden value differs by {off:.2g}"
     expected = np.asarray(golden["probabilities"], dtype=np.float64)
     if expected.shape != answer.probabilities.shape:
         return "the golden rows get another number of probabilities"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -18,10 +18,25 @@ CHUNK_ROWS = 20_000
 
 @dataclass(frozen=True, slots=True)
 class Predictions:
-    """``labels`` are n of the schema's classes, ``probabilities`` float32 of shape (n, c)."""
+    """The answers to n rows.
 
-    labels: list[str]
-    probabilities: npt.NDArray[np.float32]
+    Of a classifier, ``labels`` are n of the schema's classes and ``probabilities`` float32 of
+    shape (n, c). Of a regression, ``values`` are n numbers, and the others are empty.
+    """
+
+    labels: list[str] = field(default_factory=list)
+    probabilities: npt.NDArray[np.float32] = field(
+        default_factory=lambda: np.empty((0, 0), np.float32)
+    )
+    values: list[float] = field(default_factory=list)
+
+    def __len__(self) -> int:
+        """Return the number of rows."""
+        return len(self.labels) or len(self.values)
+
+    def outputs(self) -> list[str] | list[float]:
+        """Return n labels, or n numbers."""
+        return self.labels or self.values
 
 
 def sha256_hex(content: bytes) -> str:
@@ -46,13 +61,15 @@ class OnnxModel:
         if len(inputs) <= CHUNK_ROWS:
             return self._predict(inputs)
         labels: list[str] = []
+        values: list[float] = []
         parts = []
         for start in range(0, len(inputs), CHUNK_ROWS):
             end = start + CHUNK_ROWS
             part = self._predict(Inputs(inputs.numbers[start:end], inputs.texts[start:end]))
             labels.extend(part.labels)
+            values.extend(part.values)
             parts.append(part.probabilities)
-        return Predictions(labels, np.concatenate(parts))
+        return Predictions(labels, np.concatenate(parts), values)
 
     def _predict(self, inputs: Inputs) -> Predictions:
         if not len(inputs):
@@ -60,5 +77,8 @@ class OnnxModel:
         feed: dict[str, Any] = {}
         for name in self._inputs:
             feed[name] = inputs.numbers if name == "number" else inputs.texts
+        if self.schema.task == "regression":
+            (values,) = self._session.run(None, feed)
+            return Predictions(values=values.ravel().tolist())
         labels, probabilities = self._session.run(None, feed)
         return Predictions(labels.tolist(), probabilities)

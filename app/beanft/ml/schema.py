@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from beanft.ml.profile import Kind
+
+
+Task = Literal["classification", "regression"]
 
 
 @dataclass(frozen=True, slots=True)
 class Feature:
     """One input column.
 
-    For a number, ``least``, ``most`` and ``median`` are those of the training rows; for text,
-    ``values`` are the values seen in training.
+    For a number, ``least``, ``most`` and ``median`` are those of the training rows, ``integer``
+    says that all were whole, and ``edges`` are the bounds between its bins (b - 1 of them,
+    rising). For text, ``values`` are the values seen in training, and there is a bin for each
+    and then one for others. ``shares`` are the training rows' shares of the b bins and, last,
+    of missing values; they add up to 1. It is empty for models that were trained before there
+    were any.
     """
 
     name: str
@@ -22,27 +29,42 @@ class Feature:
     most: float | None = None
     median: float | None = None
     values: tuple[str, ...] = ()
+    integer: bool = False
+    edges: tuple[float, ...] = ()
+    shares: tuple[float, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Return a form that JSON can hold, without what doesn't apply."""
         if self.kind == "text":
-            return {"name": self.name, "kind": "text", "values": list(self.values)}
+            return {
+                "name": self.name,
+                "kind": "text",
+                "values": list(self.values),
+                "shares": list(self.shares),
+            }
         return {
             "name": self.name,
             "kind": "number",
             "least": self.least,
             "most": self.most,
             "median": self.median,
+            "integer": self.integer,
+            "edges": list(self.edges),
+            "shares": list(self.shares),
         }
 
 
 @dataclass(frozen=True, slots=True)
 class Schema:
-    """A model's input columns in order, its target and the target's classes in order."""
+    """A model's input columns in order, its target and the target's classes in order.
+
+    A regression has no classes.
+    """
 
     features: tuple[Feature, ...]
     target: str
     classes: tuple[str, ...]
+    task: Task = "classification"
 
     @property
     def numbers(self) -> tuple[Feature, ...]:
@@ -60,13 +82,16 @@ class Schema:
             "features": [feature.to_dict() for feature in self.features],
             "target": self.target,
             "classes": list(self.classes),
+            "task": self.task,
         }
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> Schema:
         """Undo :meth:`to_dict`."""
+        lists = ("values", "edges", "shares")
         features = tuple(
-            Feature(**{**feature, "values": tuple(feature.get("values", ()))})
+            Feature(**{**feature, **{name: tuple(feature.get(name, ())) for name in lists}})
             for feature in data["features"]
         )
-        return cls(features, data["target"], tuple(data["classes"]))
+        task = data.get("task", "classification")
+        return cls(features, data["target"], tuple(data["classes"]), task)

@@ -13,7 +13,11 @@ from beanft.ml.profile import TableProfile
 
 
 class Dataset(Base):
-    """An uploaded CSV file and what it holds."""
+    """An uploaded CSV file and what it holds.
+
+    ``reading_data`` is how its owner said to read it (``ml.reading.Reading``), None where what
+    was found out by itself is right.
+    """
 
     __tablename__ = "datasets"
 
@@ -28,6 +32,7 @@ class Dataset(Base):
     row_count: Mapped[int]
     column_count: Mapped[int]
     profile_data: Mapped[dict[str, Any]]
+    reading_data: Mapped[dict[str, Any] | None]
     created_at: Mapped[dt.datetime] = mapped_column(default=utcnow)
 
     @property

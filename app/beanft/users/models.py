@@ -18,14 +18,32 @@ def _owner() -> Mapped[str]:
 
 
 class User(Base):
-    """A person with an account. ``password_hash`` is None until a one-time link is used."""
+    """A person with an account. ``password_hash`` is None until a one-time link is used.
+
+    A second factor is on when ``totp_enabled_at`` is set; ``totp_last_step`` is the time step of
+    the last code that was taken, so that none is taken twice (RFC 6238, 5.2).
+    """
 
     __tablename__ = "users"
 
     id: Mapped[str] = mapped_column(ID, primary_key=True, default=new_id)
     email: Mapped[str] = mapped_column(sa.String(254), unique=True)
     password_hash: Mapped[str | None] = mapped_column(sa.String(200))
+    picture_key: Mapped[str | None] = mapped_column(sa.String(120))
+    totp_secret: Mapped[str | None] = mapped_column(sa.String(64))
+    totp_enabled_at: Mapped[dt.datetime | None]
+    totp_last_step: Mapped[int | None] = mapped_column(sa.BigInteger)
     created_at: Mapped[dt.datetime] = mapped_column(default=utcnow)
+
+
+class RecoveryCode(Base):
+    """A code that stands in for the second factor, once: its hash."""
+
+    __tablename__ = "recovery_codes"
+
+    code_hash: Mapped[str] = mapped_column(HASH, primary_key=True)
+    user_id: Mapped[str] = _owner()
+    used_at: Mapped[dt.datetime | None]
 
 
 class UserSession(Base):
@@ -54,7 +72,10 @@ class LoginLink(Base):
 
 
 class ApiKey(Base):
-    """A key for the API: its hash, and its start to tell it from others."""
+    """A key for the API: its hash, and its start to tell it from others.
+
+    ``scopes`` is None for a key that may do everything.
+    """
 
     __tablename__ = "api_keys"
 
@@ -63,6 +84,8 @@ class ApiKey(Base):
     name: Mapped[str] = mapped_column(sa.String(80))
     prefix: Mapped[str] = mapped_column(sa.String(16))
     key_hash: Mapped[str] = mapped_column(HASH, unique=True)
+    scopes: Mapped[list[str] | None]
+    expires_at: Mapped[dt.datetime | None]
     created_at: Mapped[dt.datetime] = mapped_column(default=utcnow)
     last_used_at: Mapped[dt.datetime | None]
     revoked_at: Mapped[dt.datetime | None]
