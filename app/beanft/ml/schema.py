@@ -7,7 +7,6 @@ from typing import Any, Literal
 
 from beanft.ml.profile import Kind
 
-
 Task = Literal["classification", "regression"]
 
 
