@@ -400,7 +400,7 @@ def registry_gone(story: Story) -> None:
     rest = process.communicate()[0]
     print(rest)
     assert process.returncode != 0
-    assert "could not be pulled" in rest
+    assert re.search("could not be (pulled|asked)", rest)
     story.checkout.make_target("deploy")
 
 
@@ -410,12 +410,8 @@ def clock_skew(story: Story) -> None:
         install = ["apt-get", "install", "-y", "-qq", "--no-install-recommends", "faketime"]
         subprocess.run(install, check=True, stdout=subprocess.DEVNULL)
     story.revision = story.new_version()
-    environment = {"FAKETIME_DONT_FAKE_MONOTONIC": "1"}
-    story.checkout.variables |= environment
     story.checkout.run("bin/images")
     story.checkout.run("faketime", "-f", "+60s", "bin/play", "deploy")
-    for name in environment:
-        del story.checkout.variables[name]
 
 
 # ------------------------------------------------------------------- tests
