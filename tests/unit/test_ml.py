@@ -55,7 +55,7 @@ def test_iris_scores_on_the_held_out_file(iris: Any) -> None:
     assert np.allclose(answer.probabilities.sum(axis=1), 1, atol=1e-5)
 
 
-@pytest.mark.parametrize("estimator", ESTIMATORS)
+@pytest.mark.parametrize("estimator", ESTIMATORS["classification"])
 def test_every_offered_estimator_converts_text_and_gaps(
     estimator: str, train: Callable[..., Any]
 ) -> None:
@@ -115,18 +115,18 @@ def test_data_that_cannot_be_trained_on_names_the_field(
 ) -> None:
     profile = profile_csv(io.BytesIO(table), CsvLimits())
     with pytest.raises(DataError) as caught:
-        check_plan(Plan("y", ("a",), "decision_tree"), profile)
+        check_plan(Plan("y", ("a",), ("decision_tree",)), profile)
     assert any(p.field == field and said in p.message for p in caught.value.problems)
 
 
 def test_a_plan_that_names_nothing_sensible() -> None:
     profile = profile_csv(io.BytesIO(b"a,y\n" + b"1,x\n2,z\n" * 6), CsvLimits())
     for plan in (
-        Plan("", ("a",), "decision_tree"),
-        Plan("y", (), "decision_tree"),
-        Plan("y", ("y",), "decision_tree"),
-        Plan("y", ("gone",), "decision_tree"),
-        Plan("y", ("a",), "pickle"),
+        Plan("", ("a",), ("decision_tree",)),
+        Plan("y", (), ("decision_tree",)),
+        Plan("y", ("y",), ("decision_tree",)),
+        Plan("y", ("gone",), ("decision_tree",)),
+        Plan("y", ("a",), ("pickle",)),
     ):
         with pytest.raises(DataError):
             check_plan(plan, profile)

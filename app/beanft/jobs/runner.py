@@ -1,4 +1,4 @@
-"""What a worker does with one job: claim it, fit in a child, store the model, say so."""
+"""What a worker does with one job: claim it, fit in a child, store the models, say so."""
 
 from __future__ import annotations
 
@@ -8,22 +8,26 @@ import socket
 import tempfile
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 
 from beanft.config import Settings
 from beanft.core.database import Database, new_id
 from beanft.core.logs import logger
 from beanft.jobs import service
-from beanft.jobs.fit_process import FitProcess, warm_up
+from beanft.jobs.fit_process import FitProcess, model_path, warm_up
 from beanft.jobs.models import Job
+from beanft.jobs.series import KeptModel, add_models, best_of
 from beanft.jobs.service import Claim
 from beanft.ml.csv_text import CsvLimits
 from beanft.ml.plan import Plan
+from beanft.ml.results import Results, of_estimator
+from beanft.ml.results import ended as results_ended
 from beanft.storage.files import Storage, undone_on_error
-from beanft.training.models import Model
 from beanft.uploader.models import Dataset
 
 POLL_SECONDS = 0.5
+SHOW_SECONDS = 1.0  # between two looks at a fit that its owner can see
 MODEL_MAX_BYTES = 500_000_000
 BROKEN = "Something went wrong on our side while training. It has been logged; try again."
 
@@ -83,14 +87,15 @@ class Runner:
         with self._database.reading() as session:
             job = session.get_one(Job, claim.job_id)
             dataset = session.get_one(Dataset, job.dataset_id)
-        source, target = directory / "data.csv", directory / "model.onnx"
+        plan = Plan.from_dict(job.plan_data)
+        source = directory / "data.csv"
         with self._storage.open(dataset.storage_key) as kept, source.open("wb") as copy:
             shutil.copyfileobj(kept, copy)
         limits = self._settings.limits
-        fit = FitProcess(source, target)
+        fit = FitProcess(source, directory)
         fit.start(
             dataset.profile,
-            Plan.from_dict(job.plan_data),
+            plan,
             CsvLimits(limits.upload_max_rows, limits.upload_max_columns, limits.cell_max_chars),
         )
         try:
@@ -100,20 +105,24 @@ class Runner:
         if ended is not None:
             return ended
         outcome = fit.outcome or {}
-        if outcome["kind"] == "done":
-            return self._keep(claim, job, target, outcome["schema"], outcome["metrics"])
-        if outcome["kind"] == "refused":
-            service.fail(self._database, claim, outcome["message"])
-            return "refused"
-        self._log.error("fit_broken", job=claim.job_id, trace=outcome["message"])
-        service.fail(self._database, claim, BROKEN)
-        return "broken"
+        traces = outcome.get("traces", {})
+        if outcome["kind"] == "broken":
+            traces, outcome["message"] = {"": outcome["message"]}, BROKEN
+        for estimator, trace in traces.items():
+            self._log.error("fit_broken", job=claim.job_id, estimator=estimator, trace=trace)
+        message = outcome.get("message", "")
+        results = results_ended(fit.results, message)
+        if not fit.models:
+            service.fail(self._database, claim, message, results)
+            return str(outcome["kind"])
+        # Whatever ended the fit, the models that were finished by then are good.
+        return self._keep(claim, job, dataset, plan, fit, results)
 
     def _watch(self, claim: Claim, fit: FitProcess) -> str | None:
-        """Renew the lease while the fit runs; None when it ended by itself."""
+        """Renew the lease while the fit runs; None when it ended, or had to."""
         lease = self._settings.lease_seconds
         started = time.monotonic()
-        renewed, shown, stop_at = started, -1, None
+        renewed, shown, stop_at = started, (0, ""), None
         while not fit.poll(POLL_SECONDS):
             now = time.monotonic()
             if self._stopping() and stop_at is None:
@@ -124,49 +133,48 @@ class Runner:
                 return "released"
             if now - started > self._settings.fit_max_seconds:
                 minutes = self._settings.fit_max_seconds / 60
-                service.fail(self._database, claim, f"It took longer than {minutes:g} minutes.")
-                return "too_long"
-            if fit.percent != shown or now - renewed > lease / 5:
-                if not service.renew(self._database, claim, lease, fit.percent, fit.message):
+                fit.stop("too_long", f"It took longer than {minutes:g} minutes.")
+                return None
+            state = (fit.percent, fit.message)
+            since = now - renewed
+            if since > lease / 5 or (since >= SHOW_SECONDS and state != shown):
+                if not service.renew(self._database, claim, lease, *state, fit.results):
                     return "lost"
-                renewed, shown = now, fit.percent
+                renewed, shown = now, state
         return None
 
     def _keep(
         self,
         claim: Claim,
         job: Job,
-        target: Path,
-        schema: dict[str, object],
-        metrics: dict[str, object],
+        dataset: Dataset,
+        plan: Plan,
+        fit: FitProcess,
+        results: Results,
     ) -> str:
-        with target.open("rb") as stream:
-            kept = self._storage.save("models", "onnx", stream, most=MODEL_MAX_BYTES)
-        model = Model(
-            id=new_id(),
-            user_id=job.user_id,
-            dataset_id=job.dataset_id,
-            name=job.name,
-            estimator=job.plan_data["estimator"],
-            schema_data=schema,
-            metrics=metrics,
-            storage_key=kept.key,
-            sha256=kept.sha256,
-            size=kept.size,
-        )
         try:
-            with undone_on_error(self._storage, kept.key), self._database.writing() as session:
-                # The claim is checked before the model is added: if the job or its owner is
-                # gone meanwhile, nothing refers to the file and it goes too.
-                if not service.holds(session, claim):
-                    raise _LostClaimError
-                session.add(model)
-                session.flush()
-                service.finish(session, claim, model.id)
+            with ExitStack() as undo:
+                kept = []
+                for found in fit.models:
+                    with model_path(fit.directory, found["estimator"]).open("rb") as stream:
+                        file = self._storage.save("models", "onnx", stream, most=MODEL_MAX_BYTES)
+                    undo.enter_context(undone_on_error(self._storage, file.key))
+                    kept.append(
+                        KeptModel(found["estimator"], found["schema"], found["metrics"], file)
+                    )
+                with self._database.writing() as session:
+                    # The claim is checked before the models are added: if the job or its owner
+                    # is gone meanwhile, nothing refers to the files and they go too.
+                    if not service.holds(session, claim):
+                        raise _LostClaimError
+                    models = add_models(session, job, dataset, plan, kept)
+                    for model in models:
+                        of_estimator(results, model.estimator)["model_id"] = model.id
+                    service.finish(session, claim, models[best_of(kept)].id, results)
         except _LostClaimError:
             return "lost"
         return "succeeded"
 
 
 class _LostClaimError(Exception):
-    """Somebody cancelled or deleted the job while its model was being stored."""
+    """Somebody cancelled or deleted the job while its models were being stored."""

@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 from beanft.core.database import Database, utcnow
 from beanft.core.errors import NotFoundError
 from beanft.jobs.models import ACTIVE, Job
+from beanft.ml.results import Results, ended
 
 MAX_ATTEMPTS = 3
 REANNOUNCE_AFTER = dt.timedelta(seconds=10)
@@ -71,6 +72,7 @@ def claim_job(database: Database, job_id: str, owner: str, lease: float) -> Clai
                 started_at=now,
                 progress=0,
                 message="Starting",
+                results=None,
             )
         )
         if not _changed(result):
@@ -79,8 +81,25 @@ def claim_job(database: Database, job_id: str, owner: str, lease: float) -> Clai
     return Claim(job_id, owner, int(attempt or 0))
 
 
-def renew(database: Database, claim: Claim, lease: float, progress: int, message: str) -> bool:
-    """Hold a job for ``lease`` more seconds; False if it was cancelled, deleted or lost."""
+def renew(
+    database: Database,
+    claim: Claim,
+    lease: float,
+    progress: int,
+    message: str,
+    results: Results | None = None,
+) -> bool:
+    """Hold a job for ``lease`` more seconds; False if it was cancelled, deleted or lost.
+
+    Args:
+        database: where the job is.
+        claim: what holds it.
+        lease: seconds.
+        progress: percent done.
+        message: what it does now.
+        results: what is known of each estimator so far.
+
+    """
     now = utcnow()
     with database.writing() as session:
         return _changed(
@@ -91,7 +110,8 @@ def renew(database: Database, claim: Claim, lease: float, progress: int, message
                     lease_expires_at=now + dt.timedelta(seconds=lease),
                     heartbeat_at=now,
                     progress=progress,
-                    message=message,
+                    message=message[:500],
+                    results=results,
                 )
             )
         )
@@ -102,8 +122,10 @@ def holds(session: Session, claim: Claim) -> bool:
     return session.scalar(sa.select(Job.id).where(*_held(claim))) is not None
 
 
-def finish(session: Session, claim: Claim, model_id: str) -> bool:
-    """Mark a held job as done, in the transaction that adds its model."""
+def finish(
+    session: Session, claim: Claim, model_id: str, results: Results, message: str = "Done"
+) -> bool:
+    """Mark a held job as done, in the transaction that adds its models; the id is the best's."""
     return _changed(
         session.execute(
             sa.update(Job)
@@ -112,7 +134,8 @@ def finish(session: Session, claim: Claim, model_id: str) -> bool:
                 state="succeeded",
                 model_id=model_id,
                 progress=100,
-                message="Done",
+                message=message[:500],
+                results=results,
                 finished_at=utcnow(),
                 lease_owner=None,
                 lease_expires_at=None,
@@ -121,7 +144,7 @@ def finish(session: Session, claim: Claim, model_id: str) -> bool:
     )
 
 
-def fail(database: Database, claim: Claim, message: str) -> bool:
+def fail(database: Database, claim: Claim, message: str, results: Results | None = None) -> bool:
     """Mark a held job as failed for a reason that a second try wouldn't change."""
     with database.writing() as session:
         return _changed(
@@ -131,6 +154,7 @@ def fail(database: Database, claim: Claim, message: str) -> bool:
                 .values(
                     state="failed",
                     message=message[:500],
+                    results=results,
                     finished_at=utcnow(),
                     lease_owner=None,
                     lease_expires_at=None,
@@ -163,6 +187,7 @@ def cancel(database: Database, user_id: str, job_id: str) -> bool:
     """Cancel a person's job; False if it was over. A running fit notices within seconds."""
     get_job(database, user_id, job_id)
     with database.writing() as session:
+        results = session.scalar(sa.select(Job.results).where(Job.id == job_id))
         return _changed(
             session.execute(
                 sa.update(Job)
@@ -170,6 +195,7 @@ def cancel(database: Database, user_id: str, job_id: str) -> bool:
                 .values(
                     state="cancelled",
                     message="Cancelled",
+                    results=ended(results, "Cancelled.") if results else None,
                     finished_at=utcnow(),
                     lease_owner=None,
                     lease_expires_at=None,

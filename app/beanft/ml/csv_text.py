@@ -9,132 +9,60 @@ from __future__ import annotations
 import codecs
 import csv
 import io
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass
-from typing import Any, BinaryIO
+import itertools
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import BinaryIO, Self
 
+from beanft.ml.cells import MISSING, is_missing, parse_number, safe_cell
+from beanft.ml.dialect import DELIMITER_NAMES, DELIMITERS, SNIFF_BYTES, Dialect, sniff
 from beanft.ml.errors import MOST_PROBLEMS, DataError, Problem
+from beanft.ml.sampling import Reservoir
 
-DELIMITERS = (",", ";", "\t", "|")
-DELIMITER_NAMES = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
-MISSING = frozenset({"", "na", "n/a", "nan", "null", "none", "?"})
-CHUNK_BYTES = 1 << 20
-SNIFF_BYTES = 1 << 16
-SNIFF_LINES = 30
+__all__ = [
+    "DELIMITERS",
+    "DELIMITER_NAMES",
+    "MISSING",
+    "Chunk",
+    "CsvLimits",
+    "CsvTable",
+    "Dialect",
+    "is_missing",
+    "parse_number",
+    "read_columns",
+    "safe_cell",
+    "sniff",
+    "write_csv",
+]
+
 COLUMN_NAME_MAX_CHARS = 100
-# Every control character but TAB, LF, FF and CR: no text file has them.
-_CONTROL = bytes(set(range(32)) - {9, 10, 12, 13})
+ROW_MAX_CHARS = 2_000_000
+BLOCK_BYTES = 1 << 17
+CHUNK_CHARS = 1 << 17
 
 
 @dataclass(frozen=True, slots=True)
 class CsvLimits:
     """Most rows, columns and characters in a cell."""
 
-    rows: int = 200_000
+    rows: int = 2_000_000
     columns: int = 200
     cell_chars: int = 10_000
 
 
 @dataclass(frozen=True, slots=True)
-class Dialect:
-    """How a file is written: ``delimiter`` is one of ``DELIMITERS``, ``encoding`` a codec."""
+class Chunk:
+    """Some rows in a row: n lists of cells as they stand in the file, and the n last lines.
 
-    delimiter: str
-    encoding: str
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return a form that JSON can hold."""
-        return asdict(self)
-
-
-def is_missing(cell: str) -> bool:
-    """Tell whether a cell stands for no value: empty, NA, NaN, null, none or ``?``."""
-    return cell.strip().lower() in MISSING
-
-
-def parse_number(cell: str) -> float | None:
-    """Return the finite number a cell holds, or None.
-
-    Python's own leniency (``1_000``, ``inf``) is not shared.
+    ``first`` is the number of the first of them; rows count from 1.
     """
-    try:
-        number = float(cell)
-    except ValueError:
-        return None
-    if "_" in cell or number - number != 0:
-        return None
-    return number
+
+    first: int
+    rows: list[list[str]]
+    lines: list[int]
 
 
-def _detect_encoding(stream: BinaryIO) -> str:
-    start = stream.read(4)
-    if not start:
-        raise DataError("The file is empty.")
-    if start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        raise DataError("The file is UTF-16 text. Save it as UTF-8 and upload it again.")
-    encoding = "utf-8-sig" if start.startswith(codecs.BOM_UTF8) else "utf-8"
-    decoders = {name: codecs.getincrementaldecoder(name)() for name in (encoding, "cp1252")}
-    stream.seek(0)
-    while chunk := stream.read(CHUNK_BYTES):
-        if len(chunk.translate(None, _CONTROL)) != len(chunk):
-            raise DataError(
-                "This is not a CSV file: it holds bytes that no text has. "
-                "Export the table as CSV and upload that."
-            )
-        for name in list(decoders):
-            try:
-                decoders[name].decode(chunk)
-            except UnicodeDecodeError:
-                del decoders[name]
-    if encoding in decoders:
-        try:
-            decoders[encoding].decode(b"", final=True)
-        except UnicodeDecodeError:
-            del decoders[encoding]
-    # latin-1 decodes anything, so it comes last.
-    return next(iter(decoders), "latin-1")
-
-
-def _detect_delimiter(sample: str, *, whole: bool) -> str:
-    lines = sample.splitlines(keepends=True)
-    if not whole and len(lines) > 1:
-        lines = lines[:-1]  # the last one is cut off
-    lines = lines[:SNIFF_LINES]
-    best, best_score = ",", (0.0, 0)
-    for delimiter in DELIMITERS:
-        try:
-            widths = [len(row) for row in csv.reader(lines, delimiter=delimiter) if row]
-        except csv.Error:
-            continue
-        if not widths or widths[0] < 2:
-            continue
-        score = (sum(width == widths[0] for width in widths) / len(widths), widths[0])
-        if score > best_score:
-            best, best_score = delimiter, score
-    return best
-
-
-def sniff(stream: BinaryIO) -> Dialect:
-    """Find out how a file is written; reads all of it once, in small pieces.
-
-    Raises:
-        DataError: it is empty, or not text.
-
-    """
-    stream.seek(0)
-    encoding = _detect_encoding(stream)
-    stream.seek(0)
-    head = stream.read(SNIFF_BYTES + 1)
-    sample = head[:SNIFF_BYTES].decode(encoding, errors="ignore")
-    if not sample.strip():
-        raise DataError("The file is empty.")
-    stream.seek(0)
-    return Dialect(_detect_delimiter(sample, whole=len(head) <= SNIFF_BYTES), encoding)
-
-
-def _check_header(header: list[str], limits: CsvLimits) -> list[str]:
-    if len(header) > limits.columns:
-        raise DataError(f"The file has {len(header)} columns; {limits.columns} are allowed.")
+def _check_header(header: list[str]) -> list[str]:
     names = [name.strip() for name in header]
     problems: list[Problem] = []
     seen: set[str] = set()
@@ -157,93 +85,209 @@ def _check_header(header: list[str], limits: CsvLimits) -> list[str]:
 class CsvTable:
     """A CSV file: ``header`` at once, rows as they are read.
 
+    Columns of a file without a header are ``column_1``, ``column_2`` and so on. What is in
+    memory at one time is bounded, whatever the file holds: a piece of 128 kB, one row of at
+    most 2 million characters, and a chunk of rows.
+
+    Args:
+        stream: a seekable binary file.
+        dialect: how it is written.
+        limits: what is too much.
+        owned: close the stream, too, in :meth:`close`.
+
     Raises:
         DataError: the header is empty, doubled or too wide; while iterating: a row is ragged
-            or over a limit.
+            or over a limit, or the file isn't in the encoding.
 
     """
 
-    def __init__(self, stream: BinaryIO, dialect: Dialect, limits: CsvLimits) -> None:
+    def __init__(
+        self, stream: BinaryIO, dialect: Dialect, limits: CsvLimits, *, owned: bool = False
+    ) -> None:
         self.dialect = dialect
         self._limits = limits
+        self._stream = stream
+        self._owned = owned
+        self._row_chars = 0  # read since the last whole row
+        self._row_line = 0  # where the last whole row ended
+        self._blank = 0
         stream.seek(0)
-        text = io.TextIOWrapper(stream, encoding=dialect.encoding, newline="")
-        self._text = text
-        self._reader = csv.reader(text, delimiter=dialect.delimiter)
+        self._reader = csv.reader(self._lines(), delimiter=dialect.delimiter)
+        self._first: list[list[str]] = []
         try:
-            header = next((row for row in self._reader if row), [])
+            first = next((row for row in self._reader if self._whole(row)), [])
         except csv.Error:
-            raise DataError(
-                [Problem("Line 1 can't be read: a cell is far too long.", line=1)]
-            ) from None
-        self.header = _check_header(header, limits)
-        if not self.header:
+            raise self._unreadable("a cell is far too long") from None
+        except UnicodeDecodeError:
+            raise self._undecodable() from None
+        if not first:
             raise DataError("The file is empty.")
+        if len(first) > limits.columns:
+            raise DataError(f"The file has {len(first)} columns; {limits.columns} are allowed.")
+        if dialect.header:
+            self.header = _check_header(first)
+        else:
+            self.header = [f"column_{number}" for number in range(1, len(first) + 1)]
+            self._first = [first]
+
+    def _whole(self, row: list[str]) -> bool:
+        """Note that a row is whole; tell whether anything is in it."""
+        self._row_chars = 0
+        self._row_line = self._reader.line_num
+        if row:
+            return True
+        self._blank += 1
+        if self._blank > self._limits.rows:
+            raise DataError(f"The file has more than {self._limits.rows} empty lines.")
+        return False
+
+    def _unreadable(self, why: str) -> DataError:
+        line = self._row_line + 1
+        return DataError([Problem(f"Line {line} can't be read: {why}.", line=line)])
+
+    def _undecodable(self) -> DataError:
+        return DataError(f"The file isn't {self.dialect.encoding} text. Choose another encoding.")
+
+    def _lines(self) -> Iterator[str]:
+        """Yield lines with their ends; cut the text in blocks, so that no line is endless."""
+        decoder = codecs.getincrementaldecoder(self.dialect.encoding)()
+        rest, more = "", True
+        while more:
+            raw = self._stream.read(BLOCK_BYTES)
+            more = bool(raw)
+            block = rest + decoder.decode(raw, final=not more)
+            cut = len(block)
+            if more:
+                # A CR at the very end may be half of a CR LF.
+                cut = (block.rfind("\n") + 1) or (block.rfind("\r", 0, -1) + 1)
+            for line in io.StringIO(block[:cut], newline=""):
+                self._row_chars += len(line)
+                if self._row_chars > ROW_MAX_CHARS:
+                    raise self._too_long()
+                yield line
+            rest = block[cut:]
+            if len(rest) > ROW_MAX_CHARS:
+                raise self._too_long()
+        if self._row_chars:  # the reader wants more for the row that it has begun
+            raise self._unreadable("a quote is not closed")
+
+    def _too_long(self) -> DataError:
+        return self._unreadable(
+            f"it goes on for more than {ROW_MAX_CHARS} characters. Is this a CSV file, and is "
+            "every quote closed"
+        )
 
     def close(self) -> None:
-        """Let go of the stream without closing it."""
-        self._text.detach()
+        """Let go of the stream; close it if it is owned."""
+        if self._owned:
+            self._stream.close()
 
-    def __iter__(self) -> Iterator[list[str]]:
-        """Yield one list of stripped cells for each data row, as wide as the header."""
+    def __enter__(self) -> Self:
+        """Use the table for a while."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close it."""
+        self.close()
+
+    def chunks(self) -> Iterator[Chunk]:
+        """Yield the data rows, as wide as the header, in chunks of about 130 000 characters."""
         width, most = len(self.header), self._limits.cell_chars
+        reader = self._reader
         problems: list[Problem] = []
-        count = 0
+        rows: list[list[str]] = []
+        lines: list[int] = []
+        count = chars = 0
         try:
-            for cells in self._reader:
-                if not cells:
+            for cells in itertools.chain(self._first, reader):
+                row_chars, line = self._row_chars, reader.line_num
+                if not self._whole(cells):
                     continue
                 count += 1
                 if count > self._limits.rows:
                     raise DataError(f"The file has more than {self._limits.rows} rows.")
                 if len(cells) != width:
-                    line = self._reader.line_num
-                    message = f"Line {line} has {len(cells)} cells; the header has {width}."
+                    cells_said = "1 cell" if len(cells) == 1 else f"{len(cells)} cells"
+                    wide = "the header" if self.dialect.header else "the first"
+                    message = f"Line {line} has {cells_said}; {wide} has {width}."
                     problems.append(Problem(message, row=count, line=line))
                     if len(problems) >= MOST_PROBLEMS:
                         break
                     continue
-                if max(map(len, cells)) > most:
-                    line = self._reader.line_num
+                # A short row has no long cell; the first one of a file without a header was
+                # counted before.
+                if (row_chars > most or count == 1) and max(map(len, cells)) > most:
                     message = f"Line {line} has a cell of more than {most} characters."
                     raise DataError([Problem(message, row=count, line=line)])
-                if not problems:
-                    yield [cell.strip() for cell in cells]
+                if problems:
+                    continue
+                rows.append(cells)
+                lines.append(line)
+                chars += row_chars
+                if chars >= CHUNK_CHARS:
+                    yield Chunk(count - len(rows) + 1, rows, lines)
+                    rows, lines, chars = [], [], 0
         except csv.Error:
-            line = self._reader.line_num
-            message = f"Line {line} can't be read: a quote is not closed or a cell is too long."
-            raise DataError([Problem(message, line=line)]) from None
+            raise self._unreadable("a quote is not closed or a cell is too long") from None
+        except UnicodeDecodeError:
+            raise self._undecodable() from None
         if problems:
             raise DataError(problems)
+        if rows:
+            yield Chunk(count - len(rows) + 1, rows, lines)
+
+    def __iter__(self) -> Iterator[list[str]]:
+        """Yield one list of stripped cells for each data row, as wide as the header."""
+        for chunk in self.chunks():
+            for cells in chunk.rows:
+                yield [cell.strip() for cell in cells]
 
 
 def read_columns(
-    stream: BinaryIO, dialect: Dialect, limits: CsvLimits
+    stream: BinaryIO,
+    dialect: Dialect,
+    limits: CsvLimits,
+    *,
+    columns: Sequence[str] | None = None,
+    sample: int | None = None,
+    seed: int = 0,
 ) -> tuple[list[str], list[list[str]]]:
-    """Read a whole file.
+    """Read a file, or a part of it that fits in memory.
+
+    Args:
+        stream: a seekable binary file.
+        dialect: how it is written.
+        limits: what is too much.
+        columns: keep only these, in the file's order; all if None.
+        sample: keep only so many rows, each as likely as any other, in the file's order; all
+            if None or if there are no more. The file is read to its end all the same.
+        seed: makes the sample the same each time.
 
     Returns:
         The header (c names), and the rows (n lists of c cells).
 
     Raises:
-        DataError: as :class:`CsvTable`.
+        DataError: as :class:`CsvTable`; or a column isn't there.
 
     """
-    table = CsvTable(stream, dialect, limits)
-    try:
-        return table.header, list(table)
-    finally:
-        table.close()
-
-
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
-
-
-def safe_cell(cell: str) -> str:
-    """Return a cell that no spreadsheet takes for a formula; numbers stay as they are."""
-    if cell.startswith(_FORMULA) and parse_number(cell) is None:
-        return "'" + cell
-    return cell
+    with CsvTable(stream, dialect, limits) as table:
+        header = table.header
+        keep = list(range(len(header)))
+        if columns is not None:
+            missing = [name for name in columns if name not in header]
+            if missing:
+                raise DataError(f"The file has no column {missing[0]!r}.")
+            keep = [index for index, name in enumerate(header) if name in set(columns)]
+        if sample is None:
+            picked = (row for chunk in table.chunks() for row in chunk.rows)
+        else:
+            reservoir: Reservoir[tuple[int, list[str]]] = Reservoir(sample, seed)
+            for chunk in table.chunks():
+                reservoir.extend(list(enumerate(chunk.rows, start=chunk.first)))
+            picked = (row for _number, row in sorted(reservoir.items))
+        if len(keep) == len(header):
+            return header, [[cell.strip() for cell in row] for row in picked]
+        return [header[i] for i in keep], [[row[i].strip() for i in keep] for row in picked]
 
 
 def write_csv(header: list[str], rows: Iterator[list[str]]) -> Iterator[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -54,3 +54,14 @@ class DataError(ValueError):
 
 class ConversionError(RuntimeError):
     """The converted model doesn't agree with the one that was trained."""
+
+
+class NoModelError(RuntimeError):
+    """None of a plan's estimators gave a model; the message says why of each.
+
+    ``traces`` are the tracebacks of those that failed by our fault.
+    """
+
+    def __init__(self, message: str, traces: Mapping[str, str]) -> None:
+        super().__init__(message)
+        self.traces = dict(traces)

@@ -69,6 +69,8 @@ def _difference(model: OnnxModel, sha256: str, golden: dict[str, Any]) -> str | 
     if not off <= golden["tolerance"] * max(1.0, float(np.abs(values).max(initial=0.0))):
         return f"a golden value differs by {off:.2g}"
     expected = np.asarray(golden["probabilities"], dtype=np.float64)
+    if not expected.size:  # JSON doesn't know how wide an empty table is
+        expected = expected.reshape(0, len(model.schema.classes))
     if expected.shape != answer.probabilities.shape:
         return "the golden rows get another number of probabilities"
     worst = float(np.abs(answer.probabilities - expected).max(initial=0.0))

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, field
+from math import isfinite
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import onnxruntime as ort
 
-from beanft.ml.rows import Inputs
+from beanft.ml.errors import MOST_PROBLEMS, DataError, Problem
+from beanft.ml.rows import Inputs, RowReader
 from beanft.ml.schema import Schema
 
 CHUNK_ROWS = 20_000
@@ -44,6 +46,15 @@ def sha256_hex(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
+def _overflows(answer: Predictions) -> list[Problem]:
+    numbers = answer.probabilities if answer.labels else np.asarray(answer.values)
+    finite = np.isfinite(numbers).reshape(len(answer), -1).all(axis=1)
+    return [
+        Problem(f"Row {row} has values that are too large to predict from.", row=row)
+        for row in (np.flatnonzero(~finite)[:MOST_PROBLEMS] + 1).tolist()
+    ]
+
+
 class OnnxModel:
     """A model ready to predict, on one thread: more threads make small batches slower."""
 
@@ -53,11 +64,25 @@ class OnnxModel:
         options.inter_op_num_threads = 1
         options.log_severity_level = 3
         self.schema = schema
+        self.rows = RowReader(schema)
         self._session = ort.InferenceSession(content, options, providers=["CPUExecutionProvider"])
         self._inputs = [entry.name for entry in self._session.get_inputs()]
 
     def predict(self, inputs: Inputs) -> Predictions:
-        """Predict n rows."""
+        """Predict n rows.
+
+        Raises:
+            DataError: values are so far from any in training that sums of them overflow.
+
+        """
+        answer = self._predict_chunks(inputs)
+        chances = answer.probabilities.ravel()
+        # A dot product is the quickest way to find one that isn't finite among a few.
+        if not isfinite(chances.dot(chances)) or not all(map(isfinite, answer.values)):
+            raise DataError(_overflows(answer))
+        return answer
+
+    def _predict_chunks(self, inputs: Inputs) -> Predictions:
         if len(inputs) <= CHUNK_ROWS:
             return self._predict(inputs)
         labels: list[str] = []
@@ -74,9 +99,9 @@ class OnnxModel:
     def _predict(self, inputs: Inputs) -> Predictions:
         if not len(inputs):
             return Predictions([], np.empty((0, len(self.schema.classes)), np.float32))
-        feed: dict[str, Any] = {}
-        for name in self._inputs:
-            feed[name] = inputs.numbers if name == "number" else inputs.texts
+        feed: dict[str, Any] = {
+            name: inputs.numbers if name == "number" else inputs.texts for name in self._inputs
+        }
         if self.schema.task == "regression":
             (values,) = self._session.run(None, feed)
             return Predictions(values=values.ravel().tolist())
