@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import gc
+import io
+import tempfile
 import warnings
+from pathlib import Path
 from typing import Any
 
 import pytest
-from flask import Flask
 
 from beanft.config import Settings
 from beanft.training.sample import SAMPLES
@@ -49,6 +51,13 @@ def test_bad_files_are_refused_with_a_reason(
     assert [path for path in settings.storage_path.rglob("*") if path.is_file()] == []
 
 
+def forget_bodies() -> None:
+    """Collect the temporary files of large bodies, which the test client leaves behind."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)
+        gc.collect()
+
+
 def test_a_file_over_the_limit(settings: Settings, ada: Any) -> None:
     answer = ada[1].upload(b"a,b\n" + b"1,2\n" * 251_000)
     assert answer.status_code == 413
@@ -57,10 +66,7 @@ def test_a_file_over_the_limit(settings: Settings, ada: Any) -> None:
     assert answer.status_code == 413
     assert [path for path in settings.storage_path.rglob("*") if path.is_file()] == []
     del answer
-    with warnings.catch_warnings():
-        # The test client leaves the temporary files of large bodies to the collector.
-        warnings.simplefilter("ignore", ResourceWarning)
-        gc.collect()
+    forget_bodies()
 
 
 def test_a_form_without_a_file(ada: Any) -> None:
@@ -83,6 +89,9 @@ def test_data_sets_of_others_are_not_there(ada: Any, bob: Any) -> None:
         bob[1].get(f"{path}/train"),
         bob[1].post(f"{path}/train", page="/account"),
         bob[1].post(f"{path}/delete", page="/account"),
+        bob[1].post(f"{path}/rename", {"name": "mine"}, page="/account"),
+        bob[1].post(f"{path}/reading", {"delimiter": "comma"}, page="/account"),
+        bob[1].get(f"{path}/download"),
     ):
         assert answer.status_code == 404
     assert ada[1].get(path).status_code == 200
@@ -94,9 +103,44 @@ def test_pages_that_want_a_login_lead_there(visitor: Any, path: str) -> None:
     assert (answer.status_code, answer.location) == (302, f"/login?next={path}")
 
 
-def test_samples_can_be_downloaded(web: Flask) -> None:
-    client = web.test_client()
-    with client.get("/samples/iris.csv") as answer:
-        assert answer.data == (SAMPLES / "iris.csv").read_bytes()
-    for name in ("README.md", "make_samples.py", "..%2f__init__.py"):
-        assert client.get(f"/samples/{name}").status_code == 404
+def test_a_script_gets_json(ada: Any) -> None:
+    def send(content: bytes, name: str = "t.csv") -> Any:
+        values = {"file": (io.BytesIO(content), name)}
+        headers = {"Accept": "application/json"}
+        return ada[1].post("/datasets", values, page="/account", headers=headers)
+
+    answer = send(b"x,y\n1,a\n2,b\n")
+    assert answer.status_code == 201
+    assert "Uploaded" in ada[1].get(answer.json["location"]).text
+    answer = send(b"x,x\n1,2\n")
+    assert (answer.status_code, len(answer.json["problems"])) == (422, 1)
+    assert send(b"a", "").json == {"problems": ["Choose a CSV file first."]}
+
+
+def test_who_is_not_logged_in_sends_no_large_body(visitor: Any) -> None:
+    token = visitor.token("/login")
+    large = {"csrf_token": token, "file": (io.BytesIO(b"x" * 1_050_000), "t.csv")}
+    assert visitor.client.post("/datasets", data=large).status_code == 401
+    del large
+    assert visitor.client.post("/login", data={"email": "x" * 1_050_000}).status_code == 413
+    forget_bodies()
+
+
+def test_large_files_wait_beside_the_stored_ones(
+    ada: Any, settings: Settings, monkeypatch: Any, tmp_path: Path
+) -> None:
+    """A container's own /tmp is memory, so none of it may be needed."""
+    token = ada[1].token("/account")
+    body = (
+        f'--b\r\nContent-Disposition: form-data; name="csrf_token"\r\n\r\n{token}\r\n'
+        '--b\r\nContent-Disposition: form-data; name="file"; filename="t.csv"\r\n\r\nx,y\n'
+    ).encode() + b"1,a\n" * 200_000 + b"\r\n--b--\r\n"  # fmt: skip
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "none"))
+    kind = "multipart/form-data; boundary=b"
+    answer = ada[1].client.post("/datasets", data=body, content_type=kind)
+    assert answer.status_code == 302
+    answer.close()
+    del answer
+    forget_bodies()
+    files = [path for path in settings.storage_path.rglob("*") if path.is_file()]
+    assert [path.suffix for path in files] == [".csv"]
