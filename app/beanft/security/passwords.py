@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from argon2 import PasswordHasher
 
 MIN_CHARS = 10
+RECOMMENDED_CHARS = 12
 MAX_CHARS = 200
 
 

@@ -1,4 +1,9 @@
-"""Failed logins are counted in the database: every process and machine sees the same count."""
+"""Failed logins are counted in the database: every process and machine sees the same count.
+
+Three counts: of the account, of the address, and of all log-ins together. The first two close for
+the rest of 15 minutes. The last one only slows everybody down, since otherwise anybody could lock
+everybody out: it drains all the time, and when it is full a place gets free every 3 seconds.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +19,9 @@ from beanft.core.errors import ThrottledError
 WINDOW = dt.timedelta(minutes=15)
 USER_FAILURES = 5
 ADDRESS_FAILURES = 30
+GLOBAL_FAILURES = 300
+GLOBAL_DRAIN = WINDOW / GLOBAL_FAILURES
+GLOBAL_WAIT_SECONDS = 10
 
 
 class Throttle(Base):
@@ -26,30 +34,60 @@ class Throttle(Base):
     window_start: Mapped[dt.datetime] = mapped_column(index=True)
 
 
-def _keys(email: str, address: str) -> list[tuple[str, int]]:
-    pairs = ((f"user:{email}", USER_FAILURES), (f"address:{address}", ADDRESS_FAILURES))
-    return [(hashlib.sha256(text.encode()).hexdigest(), most) for text, most in pairs]
+def _key(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _find(session: Session, key: str, now: dt.datetime) -> Throttle | None:
-    found = session.get(Throttle, key)
-    return found if found is not None and found.window_start + WINDOW > now else None
+GLOBAL = _key("all")
 
 
-def count_attempt(database: Database, email: str, address: str) -> None:
+def _keys(account: str, address: str) -> list[tuple[str, int]]:
+    return [
+        (_key(f"user:{account}"), USER_FAILURES),
+        (_key(f"address:{address}"), ADDRESS_FAILURES),
+    ]
+
+
+def _count_globally(session: Session, now: dt.datetime) -> None:
+    entry = session.get(Throttle, GLOBAL)
+    if entry is None:
+        session.add(Throttle(key=GLOBAL, failures=1, window_start=now))
+        return
+    drained = (now - entry.window_start) // GLOBAL_DRAIN
+    if drained >= entry.failures:
+        entry.failures, entry.window_start = 0, now
+    elif drained > 0:
+        entry.failures -= drained
+        entry.window_start += drained * GLOBAL_DRAIN
+    if entry.failures >= GLOBAL_FAILURES:
+        raise ThrottledError(
+            "Many log-ins fail right now, so all of them are slowed down. "
+            f"Wait {GLOBAL_WAIT_SECONDS} seconds and try again.",
+            retry_after=GLOBAL_WAIT_SECONDS,
+        )
+    entry.failures += 1
+
+
+def count_attempt(
+    database: Database, account: str, address: str, *, now: dt.datetime | None = None
+) -> None:
     """Count an attempt to log in before the password is looked at.
 
-    Counting first leaves no gap in which many guesses run side by side.
+    Counting first leaves no gap in which many guesses run side by side. An attempt that is
+    refused is not counted.
 
     Raises:
-        ThrottledError: the account had 5, or the address 30, failures in 15 minutes.
+        ThrottledError: the account had 5, or the address 30, failures in 15 minutes, or there
+            were more than 300 in all.
 
     """
-    now = utcnow()
+    now = now or utcnow()
     with database.writing() as session:
-        session.execute(sa.delete(Throttle).where(Throttle.window_start < now - WINDOW))
-        for key, most in _keys(email, address):
-            entry = _find(session, key, now)
+        session.execute(
+            sa.delete(Throttle).where(Throttle.window_start < now - WINDOW, Throttle.key != GLOBAL)
+        )
+        for key, most in _keys(account, address):
+            entry = session.get(Throttle, key)
             if entry is None:
                 session.add(Throttle(key=key, failures=1, window_start=now))
                 continue
@@ -60,15 +98,16 @@ def count_attempt(database: Database, email: str, address: str) -> None:
                     retry_after=wait,
                 )
             entry.failures += 1
+        _count_globally(session, now)
 
 
-def forgive(database: Database, email: str, address: str) -> None:
+def forgive(database: Database, account: str, address: str) -> None:
     """Take an attempt back that turned out to be right, and clear the account's count."""
-    user_key, address_key = (key for key, _most in _keys(email, address))
+    user_key, address_key = (key for key, _most in _keys(account, address))
     with database.writing() as session:
         session.execute(sa.delete(Throttle).where(Throttle.key == user_key))
         session.execute(
             sa.update(Throttle)
-            .where(Throttle.key == address_key, Throttle.failures > 0)
+            .where(Throttle.key.in_([address_key, GLOBAL]), Throttle.failures > 0)
             .values(failures=Throttle.failures - 1)
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import sqlalchemy as sa
@@ -16,51 +17,96 @@ from beanft.users.models import ApiKey
 
 MOST_KEYS = 20
 USED_EVERY = dt.timedelta(minutes=1)
+SCOPES = {
+    "datasets:read": "see data sets",
+    "datasets:write": "upload and delete data sets",
+    "trainings:write": "start and cancel trainings",
+    "models:read": "see models",
+    "models:write": "change and delete models",
+    "predict": "predict",
+}
+ALL_SCOPES = frozenset(SCOPES)
 
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """Who is calling."""
+    """Who is calling, and what the key may do: some of ``SCOPES``."""
 
     user_id: str
     key_id: str
+    scopes: frozenset[str] = ALL_SCOPES
 
 
-def make_key(database: Database, user_id: str, name: str) -> tuple[ApiKey, str]:
+def _wrong(field: str, message: str) -> InvalidError:
+    return InvalidError(message, errors=[{"field": field, "message": message}])
+
+
+def _usable(now: dt.datetime) -> sa.ColumnElement[bool]:
+    return sa.and_(
+        ApiKey.revoked_at.is_(None),
+        sa.or_(ApiKey.expires_at.is_(None), ApiKey.expires_at > now),
+    )
+
+
+def make_key(
+    database: Database,
+    user_id: str,
+    name: str,
+    scopes: Collection[str] | None = None,
+    life: dt.timedelta | None = None,
+) -> tuple[ApiKey, str]:
     """Make a key.
+
+    Args:
+        database: where it is kept.
+        user_id: whose it is.
+        name: what uses it.
+        scopes: what it may do; None for everything, also what is added later.
+        life: how long it works; None for ever.
 
     Returns:
         The row, and the key itself, which is not stored and can't be shown again.
 
     Raises:
-        InvalidError: it has no name, or there are 20 keys.
+        InvalidError: it has no name, no or unknown scopes, no life, or there are 20 keys.
 
     """
     name = name.strip()
     if not 1 <= len(name) <= 80:
-        message = "Give the key a name of 1 to 80 characters."
-        raise InvalidError(message, errors=[{"field": "name", "message": message}])
+        raise _wrong("name", "Give the key a name of 1 to 80 characters.")
+    if scopes is not None and not scopes:
+        raise _wrong("scopes", "Choose at least one thing that the key may do.")
+    if scopes is not None and (unknown := set(scopes) - ALL_SCOPES):
+        known = ", ".join(SCOPES)
+        raise _wrong("scopes", f"There is no scope {sorted(unknown)[0]!r}. There are: {known}.")
+    now = utcnow()
+    if life is not None and life <= dt.timedelta(0):
+        raise _wrong("life", "Let the key work for some time.")
     secret = new_api_key()
-    key = ApiKey(user_id=user_id, name=name, prefix=key_prefix(secret), key_hash=token_hash(secret))
+    key = ApiKey(
+        user_id=user_id,
+        name=name,
+        prefix=key_prefix(secret),
+        key_hash=token_hash(secret),
+        scopes=None if scopes is None else [scope for scope in SCOPES if scope in scopes],
+        expires_at=None if life is None else now + life,
+    )
     with database.writing() as session:
-        active = sa.select(sa.func.count()).where(
-            ApiKey.user_id == user_id, ApiKey.revoked_at.is_(None)
-        )
-        if int(session.scalar(active) or 0) >= MOST_KEYS:
-            message = f"You have {MOST_KEYS} keys. Revoke one first."
-            raise InvalidError(message, errors=[{"field": "name", "message": message}])
+        usable = sa.select(sa.func.count()).where(ApiKey.user_id == user_id, _usable(now))
+        if int(session.scalar(usable) or 0) >= MOST_KEYS:
+            raise _wrong("name", f"You have {MOST_KEYS} keys. Revoke one first.")
         session.add(key)
     return key, secret
 
 
 def keys_of(database: Database, user_id: str) -> list[ApiKey]:
-    """Return a person's keys, revoked ones last."""
+    """Return a person's keys, those that don't work any more last."""
     with database.reading() as session:
         return list(
             session.scalars(
                 sa.select(ApiKey)
                 .where(ApiKey.user_id == user_id)
-                .order_by(ApiKey.revoked_at.is_not(None), ApiKey.created_at.desc())
+                .order_by(sa.not_(_usable(utcnow())), ApiKey.created_at.desc())
             )
         )
 
@@ -82,9 +128,9 @@ def revoke_key(database: Database, user_id: str, key_id: str) -> None:
 class KeyRing:
     """Finds who holds a key, and remembers it for a few seconds.
 
-    A look-up costs fifty times a prediction, so it is cached by hash. A revoked key is
-    therefore accepted for ``seconds`` at most (5 unless set otherwise); unknown keys are not
-    cached, so a new key works at once.
+    A look-up costs fifty times a prediction, so it is cached by hash. A key that was revoked
+    or has expired is therefore accepted for ``seconds`` at most (5 unless set otherwise); unknown
+    keys are not cached, so a new key works at once.
     """
 
     def __init__(self, database: Database, seconds: float) -> None:
@@ -92,19 +138,20 @@ class KeyRing:
         self._cache: ExpiringCache[str, Principal] = ExpiringCache(seconds, size=4096)
 
     def principal(self, key: str) -> Principal | None:
-        """Return who holds a key; None if it is unknown or revoked."""
+        """Return who holds a key; None if it is unknown, revoked or expired."""
         hashed = token_hash(key)
         return self._cache.get(hashed, lambda: self._load(hashed))
 
     def _load(self, hashed: str) -> Principal | None:
         with self._database.reading() as session:
             key = session.scalar(
-                sa.select(ApiKey).where(ApiKey.key_hash == hashed, ApiKey.revoked_at.is_(None))
+                sa.select(ApiKey).where(ApiKey.key_hash == hashed, _usable(utcnow()))
             )
         if key is None:
             return None
         self._note_use(key)
-        return Principal(key.user_id, key.id)
+        scopes = ALL_SCOPES if key.scopes is None else frozenset(key.scopes)
+        return Principal(key.user_id, key.id, scopes)
 
     def _note_use(self, key: ApiKey) -> None:
         now = utcnow()

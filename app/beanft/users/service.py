@@ -1,18 +1,18 @@
-"""Accounts: register, log in, end sessions, delete."""
+"""Accounts: register, prove who one is, change the password, delete."""
 
 from __future__ import annotations
 
 import datetime as dt
 import re
-from dataclasses import dataclass
 
 import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
 
 from beanft.core.database import Database, utcnow
 from beanft.core.errors import ConflictError, InvalidError, NotFoundError
-from beanft.security import throttle
-from beanft.security.passwords import MAX_CHARS, MIN_CHARS, hash_password, verify_password
+from beanft.security import password_rules, throttle
+from beanft.security.passwords import MAX_CHARS, hash_password, verify_password
 from beanft.security.tokens import new_token, token_hash
 from beanft.storage.files import Storage
 from beanft.training.models import Model
@@ -20,17 +20,10 @@ from beanft.uploader.models import Dataset
 from beanft.users.models import LoginLink, User, UserSession
 
 LINK_LIFE = dt.timedelta(hours=48)
-SEEN_EVERY = dt.timedelta(minutes=5)
 _EMAIL = re.compile(r"^[^@\s]{1,64}@[^@\s.]+(\.[^@\s.]+)+$")
 TAKEN = "There is an account with this address. Log in instead."
-
-
-@dataclass(frozen=True, slots=True)
-class Visitor:
-    """Where a login comes from."""
-
-    address: str
-    browser: str
+WRONG_PASSWORD = "The password is wrong. Nothing was changed."  # noqa: S105 - a sentence
+LINK_GONE = "This link was used or is too old. Ask for another one."
 
 
 def normal_email(text: str) -> str:
@@ -49,10 +42,9 @@ def normal_email(text: str) -> str:
     return email
 
 
-def check_password(password: str) -> None:
-    """Raise ``InvalidError`` unless a password may be used."""
-    if not MIN_CHARS <= len(password) <= MAX_CHARS:
-        message = f"Use {MIN_CHARS} to {MAX_CHARS} characters."
+def check_password(password: str, email: str = "") -> None:
+    """Raise ``InvalidError`` unless a password may be used, by the person with that address."""
+    if message := password_rules.problem(password, email):
         raise InvalidError(message, errors=[{"field": "password", "message": message}])
 
 
@@ -67,7 +59,7 @@ def register(database: Database, email: str, password: str | None) -> User:
     address = normal_email(email)
     encoded = None
     if password is not None:
-        check_password(password)
+        check_password(password, address)
         encoded = hash_password(password)
     user = User(email=address, password_hash=encoded)
     try:
@@ -78,10 +70,16 @@ def register(database: Database, email: str, password: str | None) -> User:
     return user
 
 
+def find_user(database: Database, user_id: str) -> User | None:
+    """Return an account."""
+    with database.reading() as session:
+        return session.get(User, user_id)
+
+
 def authenticate(database: Database, email: str, password: str, address: str) -> User | None:
     """Return the user if the password is right.
 
-    Unknown addresses take as long as known ones.
+    Unknown addresses take as long as known ones. Who has a second factor is not in yet.
 
     Raises:
         ThrottledError: too many failures lately.
@@ -98,68 +96,39 @@ def authenticate(database: Database, email: str, password: str, address: str) ->
     return user
 
 
-def begin_session(database: Database, user_id: str, visitor: Visitor, days: int) -> str:
-    """Begin a session and return the token for the cookie."""
-    token = new_token()
-    now = utcnow()
-    with database.writing() as session:
-        session.execute(sa.delete(UserSession).where(UserSession.expires_at < now))
-        session.add(
-            UserSession(
-                user_id=user_id,
-                token_hash=token_hash(token),
-                expires_at=now + dt.timedelta(days=days),
-                address=visitor.address[:45],
-                browser=visitor.browser[:120],
-            )
-        )
-    return token
-
-
-def find_session(database: Database, token: str) -> tuple[User, UserSession] | None:
-    """Return who holds a cookie's token, if the session hasn't ended."""
-    now = utcnow()
-    with database.reading() as session:
-        found = session.execute(
-            sa.select(User, UserSession)
-            .join(UserSession, UserSession.user_id == User.id)
-            .where(UserSession.token_hash == token_hash(token), UserSession.expires_at > now)
-        ).first()
-    if found is None:
-        return None
-    user, held = found
-    if held.seen_at + SEEN_EVERY < now:
-        with database.writing() as session:
-            session.execute(
-                sa.update(UserSession).where(UserSession.id == held.id).values(seen_at=now)
-            )
-    return user, held
-
-
-def sessions_of(database: Database, user_id: str) -> list[UserSession]:
-    """Return a person's sessions, the latest first."""
-    with database.reading() as session:
-        return list(
-            session.scalars(
-                sa.select(UserSession)
-                .where(UserSession.user_id == user_id, UserSession.expires_at > utcnow())
-                .order_by(UserSession.seen_at.desc())
-            )
-        )
-
-
-def end_session(database: Database, user_id: str, session_id: str) -> None:
-    """End one of a person's sessions.
+def confirm_password(database: Database, user: User, password: str, address: str) -> None:
+    """Make sure that who is logged in is still the person, before something that matters.
 
     Raises:
-        NotFoundError: there is none, or it is somebody else's.
+        InvalidError: the password is wrong.
+        ThrottledError: too many failures lately.
 
     """
+    if authenticate(database, user.email, password, address) is None:
+        raise InvalidError(
+            WRONG_PASSWORD, errors=[{"field": "current_password", "message": WRONG_PASSWORD}]
+        )
+
+
+def change_password(database: Database, user: User, password: str) -> None:
+    """Set another password and end all sessions; the present one has to begin anew.
+
+    One-time links end, too: one that somebody else asked for is worth nothing any more.
+
+    Raises:
+        InvalidError: the password can't be used.
+
+    """
+    check_password(password, user.email)
+    encoded = hash_password(password)
     with database.writing() as session:
-        found = session.get(UserSession, session_id)
-        if found is None or found.user_id != user_id:
-            raise NotFoundError("There is no such session.")
-        session.delete(found)
+        _set_password(session, session.get_one(User, user.id), encoded)
+
+
+def _set_password(session: Session, user: User, encoded: str) -> None:
+    user.password_hash = encoded
+    session.execute(sa.delete(LoginLink).where(LoginLink.user_id == user.id))
+    session.execute(sa.delete(UserSession).where(UserSession.user_id == user.id))
 
 
 def make_link(database: Database, user_id: str) -> str:
@@ -178,39 +147,37 @@ def use_link(database: Database, token: str, password: str) -> User:
     """Set the password by a one-time link, and end all sessions.
 
     Raises:
-        InvalidError: the password can't be used.
+        InvalidError: the password can't be used; the link still can.
         NotFoundError: the link was used or is too old.
 
     """
-    check_password(password)
+    with database.reading() as session:
+        email = session.scalar(
+            sa.select(User.email)
+            .join(LoginLink, LoginLink.user_id == User.id)
+            .where(LoginLink.token_hash == token_hash(token), LoginLink.expires_at > utcnow())
+        )
+    if email is None:
+        raise NotFoundError(LINK_GONE)
+    check_password(password, email)
     encoded = hash_password(password)
     with database.writing() as session:
         link = session.get(LoginLink, token_hash(token))
         if link is None or link.expires_at < utcnow():
-            raise NotFoundError("This link was used or is too old. Ask for another one.")
+            raise NotFoundError(LINK_GONE)
         user = session.get_one(User, link.user_id)
-        user.password_hash = encoded
-        session.execute(sa.delete(LoginLink).where(LoginLink.user_id == user.id))
-        session.execute(sa.delete(UserSession).where(UserSession.user_id == user.id))
+        _set_password(session, user, encoded)
     return user
 
 
-def delete_account(database: Database, storage: Storage, user_id: str, password: str) -> None:
-    """Delete an account with everything that belongs to it, files included.
-
-    Raises:
-        InvalidError: the password is wrong.
-
-    """
-    with database.reading() as session:
-        user = session.get_one(User, user_id)
-    if not verify_password(user.password_hash, password[: MAX_CHARS + 1]):
-        message = "The password is wrong. Nothing was deleted."
-        raise InvalidError(message, errors=[{"field": "password", "message": message}])
+def delete_account(database: Database, storage: Storage, user_id: str) -> None:
+    """Delete an account with everything that belongs to it, files included."""
     with database.writing() as session:
+        picture = session.get_one(User, user_id).picture_key
         keys = [
             *session.scalars(sa.select(Dataset.storage_key).where(Dataset.user_id == user_id)),
             *session.scalars(sa.select(Model.storage_key).where(Model.user_id == user_id)),
+            *([picture] if picture else []),
         ]
         session.execute(sa.delete(User).where(User.id == user_id))
     for key in keys:

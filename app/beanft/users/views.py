@@ -1,4 +1,4 @@
-"""Pages of accounts."""
+"""Pages to register, log in and log out."""
 
 from __future__ import annotations
 
@@ -7,24 +7,20 @@ from flask.typing import ResponseReturnValue
 from flask_wtf import FlaskForm
 
 from beanft.core.errors import BeanftError, ConflictError, InvalidError
+from beanft.core.logs import logger
 from beanft.extensions import site
 from beanft.security.redirects import safe_next
-from beanft.users import keys, service
+from beanft.users import second_factor, service
 from beanft.users.current import (
-    current_session_id,
+    ask_for_code,
     current_user,
     log_in,
     log_out,
-    require_user,
+    user_asked_for_code,
     visitor,
 )
-from beanft.users.forms import (
-    DeleteAccountForm,
-    KeyForm,
-    LoginForm,
-    RegisterForm,
-    SetPasswordForm,
-)
+from beanft.users.forms import CodeForm, LoginForm, RegisterForm, SetPasswordForm
+from beanft.users.models import User
 
 blueprint = Blueprint("users", __name__)
 WRONG = "The e-mail address or the password is wrong."
@@ -40,6 +36,16 @@ def show_errors(form: FlaskForm, error: BeanftError) -> None:
 
 def _next() -> str:
     return safe_next(request.args.get("next"), url_for("uploader.index"))
+
+
+def _enter(user: User) -> ResponseReturnValue:
+    """Let somebody in whose password is right, or ask for their code first."""
+    if user.totp_enabled_at is not None:
+        ask_for_code(user)
+        return redirect(url_for("users.login_code", next=request.args.get("next")))
+    log_in(user)
+    logger().info("logged_in", user=user.id)
+    return redirect(_next())
 
 
 @blueprint.route("/register", methods=["GET", "POST"])
@@ -76,13 +82,31 @@ def login() -> ResponseReturnValue:
             site().database, form.email.data, form.password.data, visitor().address
         )
         if user is not None:
-            log_in(user)
-            return redirect(_next())
+            return _enter(user)
+        logger().info("log_in_refused", step="password")
         form.password.errors = [WRONG]
         status = 422
     elif form.errors:
         status = 422
     return make_response(render_template("users/login.html", form=form), status)
+
+
+@blueprint.route("/login/code", methods=["GET", "POST"])
+def login_code() -> ResponseReturnValue:
+    """Log in, second step: a code from the person's app."""
+    user = user_asked_for_code()
+    if user is None:
+        return redirect(url_for("users.login", next=request.args.get("next")))
+    form = CodeForm()
+    status = 422 if form.is_submitted() else 200
+    if form.validate_on_submit():
+        if second_factor.accept(site().database, user.id, form.code.data, visitor().address):
+            log_in(user)
+            logger().info("logged_in", user=user.id, second_factor=True)
+            return redirect(_next())
+        logger().info("log_in_refused", step="code", user=user.id)
+        form.code.errors = [second_factor.WRONG_CODE]
+    return make_response(render_template("users/code.html", form=form), status)
 
 
 @blueprint.post("/logout")
@@ -97,88 +121,13 @@ def logout() -> ResponseReturnValue:
 def welcome(token: str) -> ResponseReturnValue:
     """Set a password by a one-time link."""
     form = SetPasswordForm()
+    status = 422 if form.is_submitted() else 200
     if form.validate_on_submit():
-        user = service.use_link(site().database, token, form.password.data)
-        log_in(user)
-        flash("Your password is set.", "good")
-        return redirect(url_for("uploader.index"))
-    status = 422 if form.errors else 200
+        try:
+            user = service.use_link(site().database, token, form.password.data)
+        except InvalidError as error:
+            show_errors(form, error)
+        else:
+            flash("Your password is set.", "good")
+            return _enter(user)
     return make_response(render_template("users/welcome.html", form=form), status)
-
-
-def _account(
-    status: int = 200,
-    *,
-    key_form: KeyForm | None = None,
-    delete_form: DeleteAccountForm | None = None,
-    new_key: str | None = None,
-) -> ResponseReturnValue:
-    user = require_user()
-    here = site()
-    page = render_template(
-        "users/account.html",
-        user=user,
-        keys=keys.keys_of(here.database, user.id),
-        sessions=service.sessions_of(here.database, user.id),
-        session_id=current_session_id(),
-        key_form=key_form or KeyForm(formdata=None),
-        delete_form=delete_form or DeleteAccountForm(formdata=None),
-        new_key=new_key,
-        key_seconds=here.settings.key_cache_seconds,
-    )
-    return make_response(page, status)
-
-
-@blueprint.get("/account")
-def account() -> ResponseReturnValue:
-    """Show the account: keys, sessions, deletion."""
-    return _account()
-
-
-@blueprint.post("/account/keys")
-def make_key() -> ResponseReturnValue:
-    """Make an API key and show it, this once."""
-    user = require_user()
-    form = KeyForm()
-    if not form.validate_on_submit():
-        return _account(422, key_form=form)
-    try:
-        _key, secret = keys.make_key(site().database, user.id, form.name.data)
-    except InvalidError as error:
-        show_errors(form, error)
-        return _account(422, key_form=form)
-    return _account(new_key=secret)
-
-
-@blueprint.post("/account/keys/<key_id>/revoke")
-def revoke_key(key_id: str) -> ResponseReturnValue:
-    """Revoke an API key."""
-    keys.revoke_key(site().database, require_user().id, key_id)
-    flash("The key is revoked.", "good")
-    return redirect(url_for("users.account"))
-
-
-@blueprint.post("/account/sessions/<session_id>/end")
-def end_session(session_id: str) -> ResponseReturnValue:
-    """End a session, this one or another."""
-    service.end_session(site().database, require_user().id, session_id)
-    flash("The session is ended.", "good")
-    return redirect(url_for("users.account"))
-
-
-@blueprint.post("/account/delete")
-def delete_account() -> ResponseReturnValue:
-    """Delete the account and all that belongs to it."""
-    user = require_user()
-    here = site()
-    form = DeleteAccountForm()
-    if not form.validate_on_submit():
-        return _account(422, delete_form=form)
-    try:
-        service.delete_account(here.database, here.storage, user.id, form.password.data)
-    except InvalidError as error:
-        show_errors(form, error)
-        return _account(422, delete_form=form)
-    log_out()
-    flash("Your account and everything in it is deleted.", "good")
-    return redirect(url_for("home.index"))
