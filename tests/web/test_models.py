@@ -47,12 +47,8 @@ def test_from_upload_to_prediction(site: Site, ada: Any) -> None:
     assert 'http-equiv="refresh"' in browser.get(job).text
     assert site.queue.pending() == 1
     work(site)
-    assert browser.get(f"{job}/status").json == {
-        "state": "succeeded",
-        "progress": 100,
-        "message": "Done",
-        "active": False,
-    }
+    state = browser.get(f"{job}/status").json
+    assert (state["state"], state["progress"], state["active"]) == ("succeeded", 100, False)
     model = browser.get(job).location
     page = browser.get(model).text
     assert float(re.search(r'id="accuracy">([\d.]+) %', page).group(1)) >= 90  # type: ignore[union-attr]
@@ -195,3 +191,73 @@ def test_anybody_may_try_the_sample_and_nobody_may_delete_it(
     assert ada[1].post(f"{path}/delete", page="/account").status_code == 404
     with database.reading() as session:
         assert session.scalars(sa.select(Model)).one().released_name == "iris"
+
+
+REGRESSION = b"size,colour,price\n" + b"".join(
+    b"%s,%s,%.2f\n"
+    % (b"%d" % n if n % 7 else b"", (b"red", b"blue")[n % 2], 3.5 * n + 20 * (n % 2) + n % 5)
+    for n in range(80)
+)
+
+
+def test_a_number_is_predicted_by_the_best_of_what_was_compared(site: Site, ada: Any) -> None:
+    dataset = ada[1].upload(REGRESSION, "prices.csv").location
+    sent = {
+        "target": "price",
+        "features": ["size", "colour"],
+        "estimators_regression": ["linear_regression", "decision_tree"],
+    }
+    job = ada[1].post(f"{dataset}/train", sent, page="/account").location
+    work(site)
+    state = ada[1].get(f"{job}/status").json
+    assert [result["state"] for result in state["results"]] == ["done", "done"], state
+    for result in state["results"]:
+        assert re.fullmatch(r"-?\d\.\d{3} ± \d\.\d{3}", result["cv"])
+        assert re.fullmatch(r"-?\d\.\d{3}", result["score"])
+    where = ada[1].get(job).location
+    assert re.fullmatch(r"/series/\w+\?job=\w+", where)
+    board = ada[1].get(where).text
+    assert "R2, the best in cross-validation first" in board
+    assert board.count('class="fresh"') == 2
+    first = re.search(r'<a href="(/models/\w+)">Version', board)
+    assert first
+    model = first.group(1)
+    page = ada[1].get(model).text
+    assert "<circle" in page
+    assert "RMSE" in page
+    assert "prices.csv" in page
+    answer = ada[1].post(f"{model}/predict", {"f0": "40", "f1": "red"}, page="/account").text
+    found = re.search(r'class="label">(-?[\d.]+) <span class="spread">± ([\d.]+)<', answer)
+    assert found
+    value, error = map(float, found.groups())
+    assert abs(value - 140) < 40
+    assert 0 < error < 60
+    assert "<meter" not in answer
+    sent_file = {"file": (io.BytesIO(b"colour,size\nred,40\nblue,\n"), "rows.csv")}
+    answer = ada[1].post(f"{model}/predict-csv", sent_file, page="/account")
+    rows = list(csv.DictReader(io.StringIO(answer.text)))
+    assert list(rows[0]) == ["colour", "size", "predicted_price"]
+    assert float(rows[0]["predicted_price"]) == pytest.approx(value, rel=1e-3)
+    assert ada[1].get(f"{model}/predict").text.count("Fill in") == 1
+
+
+def test_a_second_training_of_a_name_adds_versions(site: Site, ada: Any) -> None:
+    dataset = ada[1].upload((SAMPLES / "iris.csv").read_bytes(), "iris.csv").location
+    boards = []
+    for features in (["sepal_width"], ["petal_length", "petal_width"]):
+        sent = {**IRIS, "features": features, "name": "Flowers"}
+        job = ada[1].post(f"{dataset}/train", sent, page="/account").location
+        work(site)
+        # One estimator is no comparison: its model is what came of it.
+        model = ada[1].get(job).location
+        assert model.startswith("/models/")
+        found = re.search(r'href="(/series/\w+)"', ada[1].get(model).text)
+        assert found
+        boards.append(found.group(1))
+    assert boards[0] == boards[1]
+    board = ada[1].get(boards[0]).text
+    assert board.index("Version 2") < board.index("Version 1")
+    # The first stays current until somebody chooses.
+    row = board[board.index("Version 1") :]
+    assert ">current<" in row[: row.index("</tr>")]
+    assert "Flowers" in ada[1].get("/models").text

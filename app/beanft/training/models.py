@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
 
 from beanft.core.database import Base, new_id, utcnow
-from beanft.ml.plan import ESTIMATORS
+from beanft.ml.plan import ESTIMATOR_NAMES
 from beanft.ml.schema import Schema
 
 
@@ -67,7 +67,7 @@ class Model(Base):
     @property
     def estimator_name(self) -> str:
         """The estimator's name for people."""
-        return ESTIMATORS.get(self.estimator, self.estimator)
+        return ESTIMATOR_NAMES.get(self.estimator, self.estimator)
 
 
 class ModelShare(Base):

@@ -59,15 +59,17 @@ def ensure_sample(database: Database, storage: Storage) -> dict[str, Any]:
     if found is not None:
         return _report(found, changed=False)
     # Imported late: only the worker has scikit-learn.
-    from beanft.ml.train import train
+    from beanft.ml.train import Trained, train
 
     limits = CsvLimits()
     with (SAMPLES / TRAIN_FILE).open("rb") as stream:
         profile = profile_csv(stream, limits)
         names = tuple(column.name for column in profile.columns if column.name != TARGET)
-        plan = Plan(TARGET, names, "logistic_regression")
+        plan = Plan(TARGET, names, ("logistic_regression",))
+    models: list[Trained] = []
     with (SAMPLES / TRAIN_FILE).open("rb") as stream:
-        trained = train(stream, profile, plan, limits, lambda _percent, _message: None)
+        train(stream, profile, plan, limits, lambda *_: None, models.append)
+    (trained,) = models
     checksum = sha256_hex(trained.content)
     golden = make_golden(OnnxModel(trained.content, trained.schema), checksum, *_golden_rows())
     kept = storage.save("models", "onnx", io.BytesIO(trained.content), most=10_000_000)
@@ -81,6 +83,10 @@ def ensure_sample(database: Database, storage: Storage) -> dict[str, Any]:
         estimator=plan.estimator,
         schema_data=trained.schema.to_dict(),
         metrics=trained.metrics,
+        score=trained.metrics["score"]["value"],
+        cv_score=trained.metrics["cv"]["mean"],
+        is_current=True,
+        dataset_name=TRAIN_FILE,
         storage_key=kept.key,
         sha256=kept.sha256,
         size=kept.size,
