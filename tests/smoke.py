@@ -1,7 +1,7 @@
 """Walk through a deployed site as a visitor and as a program would, and clean up.
 
-Usage: ``smoke.py BASE_URL [--expect-revision R] [--json FILE]``. Needs requests, and nothing
-of this repository but the two sample files, which it takes from the site itself.
+Usage: ``smoke.py BASE_URL [--expect-revision R] [--json FILE]``. Needs requests, and of this
+repository its client alone: the sample files it takes from the site itself.
 """
 
 from __future__ import annotations
@@ -22,6 +22,10 @@ from typing import Any
 
 import requests
 
+sys.path.insert(0, str(Path(__file__).parents[1] / "app" / "client"))
+
+from beanft_client import Client, ClientError, NotFoundError
+
 LEAST_ACCURACY = 0.93
 TRAIN_SECONDS = 120
 TIMEOUT_SECONDS = 30
@@ -30,6 +34,9 @@ TARGET = "species"
 
 class StepError(Exception):
     """A step didn't do what it should; the message is one sentence."""
+
+
+FAILURES = (StepError, ClientError, requests.RequestException, ValueError, KeyError)
 
 
 def expect(response: requests.Response, status: int, what: str) -> requests.Response:
@@ -47,6 +54,10 @@ def find(pattern: str, text: str, what: str) -> str:
     if found is None:
         raise StepError(f"The page has no {what}.")
     return html.unescape(found.group(1))
+
+
+def _numbers(rows: list[dict[str, str]]) -> list[dict[str, float]]:
+    return [{name: float(cell) for name, cell in row.items() if name != TARGET} for row in rows]
 
 
 class Smoke:
@@ -189,16 +200,29 @@ class Smoke:
     def predict_api(self) -> str:
         """A program sends the same rows with the key."""
         _content, rows = self._test_rows()
-        body = [{name: float(cell) for name, cell in row.items() if name != TARGET} for row in rows]
-        path = f"/api/v1/models/{self.model}/predictions"
-        answer = requests.post(
-            self.base + path,
-            json={"rows": body},
-            headers={"Authorization": f"Bearer {self.key}"},
-            timeout=TIMEOUT_SECONDS,
-        )
-        found = expect(answer, 200, f"POST {path}").json()["predictions"]
-        return self._score("by API", [entry["label"] for entry in found], rows)
+        with Client(self.base, self.key, timeout=TIMEOUT_SECONDS) as client:
+            found = client.predict(self.model, _numbers(rows))
+        return self._score("by API", [str(entry.label) for entry in found], rows)
+
+    def all_by_api(self) -> str:
+        """A program does all of it: upload, train, watch, predict a file, delete."""
+        content, rows = self._test_rows()
+        with Client(self.base, self.key, timeout=TIMEOUT_SECONDS) as client:
+            dataset = client.upload(self.get("/samples/iris.csv").content, "iris.csv")
+            started = client.train(dataset.id, TARGET, estimators=["logistic_regression"])
+            trained = client.wait(started, seconds=TRAIN_SECONDS)
+            model = client.model(str(trained.model))
+            answer = client.predict_csv(model.series, content).decode()
+            client.delete(model)
+            client.delete(dataset)
+            try:
+                client.dataset(dataset.id)
+            except NotFoundError:
+                guesses = [
+                    row[f"predicted_{TARGET}"] for row in csv.DictReader(io.StringIO(answer))
+                ]
+                return self._score("all by API", guesses, rows)
+        raise StepError("A data set that was deleted over the API is still there.")
 
     def clean_up(self) -> str:
         """Everything they made is deleted with the account."""
@@ -232,6 +256,7 @@ class Smoke:
             ("predict iris_TEST.csv by page", self.predict_page),
             ("make an API key", self.make_key),
             ("predict iris_TEST.csv by API", self.predict_api),
+            ("upload, train, predict by API", self.all_by_api),
             ("delete the account", self.clean_up),
         ]
 
@@ -244,7 +269,7 @@ def run(smoke: Smoke) -> tuple[list[dict[str, Any]], str | None]:
         failure = None
         try:
             note = step()
-        except (StepError, requests.RequestException, ValueError, KeyError) as error:
+        except FAILURES as error:
             note, failure = str(error), f"The step {name!r} failed: {error}"
         seconds = round(time.monotonic() - started, 3)
         row = {"name": name, "value": seconds, "unit": "s", "bound": None}
@@ -267,7 +292,7 @@ def main() -> int:
     if failure is not None and smoke.registered:
         try:
             smoke.clean_up()
-        except (StepError, requests.RequestException) as error:
+        except FAILURES as error:
             print(f"The account {smoke.email} is left over: {error}", file=sys.stderr)
     for where, share in smoke.accuracy.items():
         holds = share >= LEAST_ACCURACY

@@ -130,6 +130,15 @@ def test_wrong_rows_name_row_and_column(
     assert error["message"]
 
 
+def test_values_whose_sums_overflow_are_no_prediction(caller: Any, model: Model) -> None:
+    far = dict.fromkeys(ROW, 3e38)
+    for query in ("", "?probabilities=true"):
+        answer = caller.post(path(model) + query, json={"rows": [ROW, far, {**ROW}, far]})
+        errors = check_problem(answer, 422)["errors"]
+        assert [error["row"] for error in errors] == [2, 4]
+        assert "too large" in errors[0]["message"]
+
+
 @pytest.mark.parametrize(
     ("content", "error"),
     [
@@ -187,7 +196,7 @@ def test_models_of_others_are_not_there(
     check_problem(caller.get(f"/api/v1/models/{other.id}"), 404)
     check_problem(caller.post(path(other), json={"rows": [ROW]}), 404)
     check_problem(caller.post("/api/v1/models/x/predictions", json={"rows": [ROW]}), 404)
-    assert caller.get("/api/v1/models").json == {"models": []}
+    assert caller.get("/api/v1/models").json == {"models": [], "next": None}
 
 
 def test_released_models_answer_everybody_with_a_key(caller: Any, sample: Any) -> None:

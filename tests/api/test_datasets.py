@@ -78,7 +78,7 @@ def test_what_others_stored_is_not_there(
     dora = dataclasses.replace(caller, key=secret)
     check_problem(dora.get(made.location), 404)
     check_problem(dora.client.delete(made.location, headers=dora.headers), 404)
-    assert dora.get(PATH).json == {"datasets": []}
+    assert dora.get(PATH).json == {"datasets": [], "next": None}
     hers = send(dora, b"c,d\n1,2\n", key="k")  # a key is its user's
     assert hers.status_code == 201
     assert "Idempotent-Replay" not in hers.headers
