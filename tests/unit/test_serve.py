@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import json
 import os
 import signal
@@ -18,11 +19,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 
 from beanft.config import Settings
 from beanft.core.database import Database
 from beanft.core.schema_revision import MIGRATIONS
 from beanft.health.marker import drain_marker
+from beanft.predictions.models import InputCount
 from beanft.users import keys
 
 
@@ -120,13 +123,41 @@ def test_a_request_in_flight_is_finished(
         content,
         {"Authorization": f"Bearer {secret}", "Content-Type": "text/csv"},
     )
-    terminate = threading.Timer(0.2, served.process.send_signal, (signal.SIGTERM,))
+    terminate = threading.Timer(0.05, served.process.send_signal, (signal.SIGTERM,))
     terminate.start()
     with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310
         found = json.loads(answer.read())["predictions"]
     assert terminate.finished.is_set(), "it answered too soon to show anything"
     assert len(found) == rows
     assert served.process.wait(20) == 0
+
+
+@pytest.mark.parametrize("served", [("api", "0")], indirect=True)
+def test_what_a_task_was_asked_is_counted_when_it_ends(
+    served: Served, database: Database, make_user: Any, iris: Any, make_model: Any
+) -> None:
+    user = make_user("ada@example.org")
+    _key, secret = keys.make_key(database, user.id, "test")
+    features = tuple(
+        dataclasses.replace(feature, edges=(3.0,), shares=(0.5, 0.5, 0.0))
+        for feature in iris.schema.features
+    )
+    schema = dataclasses.replace(iris.schema, features=features)
+    model = make_model(dataclasses.replace(iris, schema=schema), user.id)
+    served.wait_ready()
+    row = {feature.name: 2.0 for feature in features} | {"petal_width": None}
+    request = urllib.request.Request(
+        f"http://127.0.0.1:{served.port}/api/v1/models/{model.id}/predictions",
+        json.dumps({"rows": [row]}).encode(),
+        {"Authorization": f"Bearer {secret}", "Content-Type": "application/json"},
+    )
+    with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310
+        assert answer.status == 200
+    served.process.send_signal(signal.SIGTERM)
+    assert served.process.wait(20) == 0
+    with database.reading() as session:
+        counts = list(session.scalars(sa.select(InputCount.counts).order_by(InputCount.feature)))
+    assert counts == [{"0": 1}, {"0": 1}, {"0": 1}, {"2": 1}]
 
 
 @pytest.mark.parametrize("served", [("api", "0")], indirect=True)

@@ -2,23 +2,37 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 from werkzeug.datastructures import MultiDict
 
 from beanft.ml.errors import DataError
 from beanft.ml.predict import Predictions
 from beanft.ml.schema import Schema
+from beanft.training.models import Model
 
 PREFIX = "f"
 
 
 @dataclass(frozen=True, slots=True)
 class RowAnswer:
-    """The prediction of one row: its label, and classes with probabilities, best first."""
+    """The prediction of one row.
 
-    label: str
-    chances: list[tuple[str, float]]
+    ``text`` is its class or number; of a class, ``chances`` are all classes with their
+    probabilities, best first; of a number, ``error`` is the model's root mean squared error.
+    """
+
+    text: str
+    chances: list[tuple[str, float]] = field(default_factory=list)
+    error: float | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return what is kept of it, for JSON."""
+        kept: dict[str, Any] = {"text": self.text}
+        if self.chances:
+            kept["probability"] = self.chances[0][1]
+        return kept
 
 
 def field_name(position: int) -> str:
@@ -39,7 +53,9 @@ def errors_by_column(error: DataError) -> dict[str, str]:
     return {problem.column or "": problem.message for problem in error.problems}
 
 
-def row_answer(schema: Schema, answer: Predictions) -> RowAnswer:
+def row_answer(model: Model, answer: Predictions) -> RowAnswer:
     """Return the first row's prediction."""
-    chances = zip(schema.classes, answer.probabilities[0].tolist(), strict=True)
+    if model.task == "regression":
+        return RowAnswer(f"{answer.values[0]:.6g}", error=model.metrics.get("rmse"))
+    chances = zip(model.schema.classes, answer.probabilities[0].tolist(), strict=True)
     return RowAnswer(answer.labels[0], sorted(chances, key=lambda pair: -pair[1]))

@@ -5,37 +5,46 @@ from __future__ import annotations
 import json
 import threading
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, BinaryIO
 
 from beanft.config import Limits
 from beanft.core.cache import ExpiringCache
 from beanft.core.database import Database
 from beanft.core.errors import NotFoundError, UnavailableError
-from beanft.ml.csv_text import CsvLimits, read_columns, sniff, write_csv
+from beanft.ml.cells import safe_cell
+from beanft.ml.columns import Columns, read_file, safe_column, write_file
+from beanft.ml.csv_text import CsvLimits, sniff
 from beanft.ml.golden import golden_difference
 from beanft.ml.predict import OnnxModel, Predictions, sha256_hex
-from beanft.ml.rows import inputs_from_cells, inputs_from_objects
+from beanft.ml.rows import Inputs
+from beanft.ml.schema import Schema
 from beanft.storage.files import Storage
 from beanft.training.models import Model
-from beanft.training.service import get_model
+from beanft.training.service import resolve_model
 
 CATALOG_SECONDS = 3.0
+MOST_CACHED_BYTES = 24_000_000  # with what else a process needs, in 384 MB
 
 
 class Artefacts:
-    """Loaded models, the least recently used of which is dropped; checksums are verified.
+    """Loaded models, the least recently used of which are dropped; checksums are verified.
+
+    A loaded model takes 0.1 MB and some six times the size of its file.
 
     Args:
         storage: where the ONNX files are.
         size: most models kept loaded.
+        most_bytes: most bytes that the files of several of them may have together.
 
     """
 
-    def __init__(self, storage: Storage, size: int) -> None:
+    def __init__(self, storage: Storage, size: int, most_bytes: int = MOST_CACHED_BYTES) -> None:
         self._storage = storage
         self._size = size
-        self._loaded: OrderedDict[str, OnnxModel] = OrderedDict()
+        self._most_bytes = most_bytes
+        self._bytes = 0
+        self._loaded: OrderedDict[str, tuple[OnnxModel, int]] = OrderedDict()
         self._lock = threading.Lock()
 
     def get(self, model: Model) -> OnnxModel:
@@ -45,17 +54,27 @@ class Artefacts:
             UnavailableError: its file is gone or isn't the one that was stored.
 
         """
+        key = model.sha256 + model.id
         with self._lock:
-            found = self._loaded.get(model.sha256 + model.id)
+            found = self._loaded.get(key)
             if found is not None:
-                self._loaded.move_to_end(model.sha256 + model.id)
-                return found
+                self._loaded.move_to_end(key)
+                return found[0]
         loaded = self.load(model)
         with self._lock:
-            self._loaded[model.sha256 + model.id] = loaded
-            while len(self._loaded) > self._size:
-                self._loaded.popitem(last=False)
+            if key not in self._loaded:
+                self._bytes += model.size
+            self._loaded[key] = loaded, model.size
+            self._shrink()
         return loaded
+
+    def _shrink(self) -> None:
+        """Drop what was used longest ago until the rest is within the bounds, or is one model."""
+        while len(self._loaded) > 1 and (
+            len(self._loaded) > self._size or self._bytes > self._most_bytes
+        ):
+            _key, (_model, size) = self._loaded.popitem(last=False)
+            self._bytes -= size
 
     def load(self, model: Model) -> OnnxModel:
         """Read, verify and load a model's file, past the cache."""
@@ -95,12 +114,27 @@ class Artefacts:
 class Predictor:
     """Predicts for somebody: finds the model they may use, checks rows, answers.
 
-    A model's row is remembered for 3 seconds, so a deleted model answers that long.
+    A model's row is remembered for 3 seconds, so a deleted model answers that long, and so
+    does the version of a series that was current before.
+
+    Args:
+        database: where models are on record.
+        artefacts: where they are loaded.
+        limits: what is too much.
+        note: told the model's id, its schema and the inputs of what was predicted.
+
     """
 
-    def __init__(self, database: Database, artefacts: Artefacts, limits: Limits) -> None:
+    def __init__(
+        self,
+        database: Database,
+        artefacts: Artefacts,
+        limits: Limits,
+        note: Callable[[str, Schema, Inputs], None],
+    ) -> None:
         self._database = database
         self._artefacts = artefacts
+        self._note = note
         self._csv_limits = CsvLimits(
             limits.predict_max_rows, limits.upload_max_columns, limits.cell_max_chars
         )
@@ -109,16 +143,16 @@ class Predictor:
         )
 
     def model(self, user_id: str | None, model_id: str) -> Model:
-        """Return a model that a person may use.
+        """Return a model that a person may use; a series' id means its current version.
 
         Raises:
             NotFoundError: there is none, or it is somebody else's.
 
         """
         found = self._catalog.get(
-            (user_id, model_id), lambda: get_model(self._database, user_id, model_id)
+            (user_id, model_id), lambda: resolve_model(self._database, user_id, model_id)
         )
-        if found is None:  # get_model raises instead
+        if found is None:  # resolve_model raises instead
             raise NotFoundError("There is no such model.")
         return found
 
@@ -131,7 +165,7 @@ class Predictor:
 
         """
         loaded = self._artefacts.get(model)
-        return loaded.predict(inputs_from_objects(loaded.schema, rows))
+        return self._predict(model, loaded, loaded.rows.objects(rows))
 
     def predict_cells(
         self, model: Model, header: Sequence[str], rows: Sequence[Sequence[str]]
@@ -144,15 +178,13 @@ class Predictor:
 
         """
         loaded = self._artefacts.get(model)
-        return loaded.predict(inputs_from_cells(loaded.schema, header, rows))
+        return self._predict(model, loaded, loaded.rows.cells(header, rows))
 
-    def predict_csv(
-        self, model: Model, stream: BinaryIO
-    ) -> tuple[list[str], list[list[str]], Predictions]:
+    def predict_csv(self, model: Model, stream: BinaryIO) -> tuple[Columns, Predictions]:
         """Predict the rows of a CSV file.
 
         Returns:
-            The file's header and rows of cells, and their predictions.
+            The file's columns, and the predictions of its rows.
 
         Raises:
             DataError: with row and column of what is wrong.
@@ -160,24 +192,39 @@ class Predictor:
 
         """
         loaded = self._artefacts.get(model)
-        header, rows = read_columns(stream, sniff(stream), self._csv_limits)
-        return header, rows, loaded.predict(inputs_from_cells(loaded.schema, header, rows))
+        table = read_file(stream, sniff(stream), self._csv_limits)
+        inputs = loaded.rows.columns(table.header, table.columns)
+        return table, self._predict(model, loaded, inputs)
+
+    def _predict(self, model: Model, loaded: OnnxModel, inputs: Inputs) -> Predictions:
+        answer = loaded.predict(inputs)
+        self._note(model.id, loaded.schema, inputs)
+        return answer
 
 
-def predictions_csv(
-    model: Model, header: Sequence[str], rows: Sequence[Sequence[str]], answer: Predictions
-) -> Iterator[str]:
-    """Yield a CSV file: the rows as sent, the prediction, and one probability a class."""
+def predictions_csv(model: Model, table: Columns, answer: Predictions) -> Iterator[str]:
+    """Yield a CSV file: the columns as sent, the prediction, and one probability a class."""
     schema = model.schema
-    names = [
-        *header,
-        f"predicted_{schema.target}",
-        *(f"probability_{name}" for name in schema.classes),
+    numbers = {feature.name for feature in schema.numbers}
+    sent = [
+        # What was taken for a number is no formula.
+        cells if name in numbers else safe_column(cells)
+        for name, cells in zip(table.header, table.columns, strict=True)
     ]
-    probabilities = answer.probabilities.tolist()
-
-    def lines() -> Iterator[list[str]]:
-        for row, label, chances in zip(rows, answer.labels, probabilities, strict=True):
-            yield [*row, label, *(f"{chance:.6f}" for chance in chances)]
-
-    return write_csv(names, lines())
+    if schema.task == "regression":
+        classes: tuple[str, ...] = ()
+        predicted = [f"{value:.7g}" for value in answer.values]  # float32 has no more digits
+    else:
+        classes = schema.classes
+        safe = {name: safe_cell(name) for name in classes}
+        predicted = [safe[label] for label in answer.labels]
+    names = [
+        *table.header,
+        f"predicted_{schema.target}",
+        *(f"probability_{name}" for name in classes),
+    ]
+    chances = [
+        [f"{chance:.6f}" for chance in answer.probabilities[:, index].tolist()]
+        for index in range(len(classes))
+    ]
+    return write_file([safe_cell(name) for name in names], [*sent, predicted, *chances])

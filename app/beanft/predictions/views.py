@@ -10,6 +10,8 @@ from flask.typing import ResponseReturnValue
 from beanft.extensions import site
 from beanft.ml.errors import DataError
 from beanft.predictions import forms
+from beanft.predictions.explanation import pushes
+from beanft.predictions.recent import latest, remember
 from beanft.predictions.service import predictions_csv
 from beanft.training.models import Model
 from beanft.users.current import current_user, require_user
@@ -18,26 +20,47 @@ blueprint = Blueprint("predictions", __name__, url_prefix="/models/<model_id>")
 
 
 def _page(model: Model, status: int = 200, **values: object) -> ResponseReturnValue:
-    context: dict[str, object] = {"values": {}, "errors": {}, "answer": None, "file_problems": []}
+    user = current_user()
+    context: dict[str, object] = {
+        "values": {},
+        "errors": {},
+        "answer": None,
+        "file_problems": [],
+        "latest": latest(site().database, user.id, model.id) if user else [],
+    }
     page = render_template(
-        "training/model.html", model=model, schema=model.schema, **{**context, **values}
+        "predictions/page.html", model=model, schema=model.schema, **{**context, **values}
     )
     return make_response(page, status)
+
+
+@blueprint.get("/predict")
+def page(model_id: str) -> ResponseReturnValue:
+    """Show the form, filled in with one of the latest rows if that is asked for."""
+    here, user = site(), current_user()
+    model = here.predictor.model(user.id if user else None, model_id)
+    asked = request.args.get("row")
+    rows = latest(here.database, user.id, model.id) if user and asked else []
+    values = next((entry.inputs for entry in rows if entry.id == asked), {})
+    return _page(model, values=values)
 
 
 @blueprint.post("/predict")
 def predict(model_id: str) -> ResponseReturnValue:
     """Predict one row; a released model answers anybody."""
-    here = site()
-    user = current_user()
+    here, user = site(), current_user()
     model = here.predictor.model(user.id if user else None, model_id)
     values = forms.read_row(model.schema, request.form)
     try:
-        answer = here.predictor.predict_cells(model, list(values), [list(values.values())])
+        predicted = here.predictor.predict_cells(model, list(values), [list(values.values())])
     except DataError as error:
         return _page(model, 422, values=values, errors=forms.errors_by_column(error))
     here.metrics.predicted(1)
-    return _page(model, values=values, answer=forms.row_answer(model.schema, answer))
+    answer = forms.row_answer(model, predicted)
+    if user is not None:
+        remember(here.database, user.id, model.id, values, answer.to_dict())
+    why = pushes(here.artefacts, model, values)
+    return _page(model, values=values, answer=answer, pushes=why)
 
 
 @blueprint.post("/predict-csv")
@@ -49,11 +72,11 @@ def predict_csv(model_id: str) -> ResponseReturnValue:
     if sent is None or not sent.filename:
         return _page(model, 422, file_problems=["Choose a CSV file first."])
     try:
-        header, rows, answer = here.predictor.predict_csv(model, cast("BinaryIO", sent.stream))
+        table, answer = here.predictor.predict_csv(model, cast("BinaryIO", sent.stream))
     except DataError as error:
         problems = [problem.sentence() for problem in error.problems]
         return _page(model, 422, file_problems=problems)
-    here.metrics.predicted(len(rows))
-    response = Response(predictions_csv(model, header, rows, answer), mimetype="text/csv")
+    here.metrics.predicted(len(answer))
+    response = Response(predictions_csv(model, table, answer), mimetype="text/csv")
     response.headers["Content-Disposition"] = 'attachment; filename="predictions.csv"'
     return response
