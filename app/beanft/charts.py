@@ -30,6 +30,15 @@ class Cell:
     share: float
 
 
+@dataclass(frozen=True, slots=True)
+class Scatter:
+    """Truth against prediction: points of 0 to 100 on both axes, y down, and the axes' ends."""
+
+    points: list[tuple[float, float]]
+    low: float
+    high: float
+
+
 def bars(counts: Mapping[str, int], most: int = 12) -> list[Bar]:
     """Return bars of the ``most`` largest counts; the largest is 100 wide."""
     total = sum(counts.values())
@@ -50,3 +59,17 @@ def heat_map(confusion: Sequence[Sequence[int]]) -> list[Cell]:
             share = round(count / total, 3) if total else 0.0
             cells.append(Cell(row, column, count, share))
     return cells
+
+
+def scatter(pairs: Sequence[Sequence[float]]) -> Scatter | None:
+    """Return n points of truth and prediction on axes of one scale; None without any."""
+    values = [value for pair in pairs for value in pair]
+    if not values:
+        return None
+    low, high = min(values), max(values)
+    span = (high - low) or 1.0
+    points = [
+        (round(100 * (truth - low) / span, 2), round(100 - 100 * (guess - low) / span, 2))
+        for truth, guess in pairs
+    ]
+    return Scatter(points, low, high)

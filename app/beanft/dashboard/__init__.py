@@ -1,0 +1,1 @@
+"""Filter a data set and see charts and rows answer at once."""
