@@ -1,0 +1,1 @@
+"""Walks through the running site in a real browser."""
