@@ -112,7 +112,7 @@ clean: down ## also remove this checkout's images, tools and reports
 	@bin/clean
 
 ##@ Check
-.PHONY: check lint types unit test-web test-previous test-infra test-images molecule test-fleet test-faults
+.PHONY: check lint types unit test-web test-browser test-previous test-infra test-images molecule test-fleet test-faults
 check: lint types unit test-infra ## linters, types, unit tests: under two minutes
 
 lint: engine ## ruff, yamllint, ansible-lint, shellcheck, hadolint, the Jenkinsfile
@@ -126,6 +126,9 @@ unit: tools ## unit tests of the application and of the plugins
 
 test-web: tools ## tests of pages and API
 	@bin/pytest web -q -n 2 tests/web tests/api
+
+test-browser: tools ## walks through the running site in Chromium; axe-core on every page
+	@bin/browser
 
 test-previous: tools ## the release before (or BASE=) on this tree's migrated schema
 	@bin/test-previous
@@ -146,13 +149,24 @@ test-fleet: images ## three machines from nothing to nothing: up, drift, faults 
 test-faults: images ## the faults alone, in a table (FULL=1 for all of them)
 	@bin/pytest faults -v -s tests/fleet/test_2_faults.py
 
+##@ Show
+.PHONY: screenshots
+screenshots: tools ## pictures of every page, light and dark, phone and desktop, for docs/pages.md
+	@bin/browser screenshots
+
 ##@ Measure
-.PHONY: bench-deploy bench-images
+.PHONY: bench-deploy bench-images bench-predict bench-upload
 bench-deploy: images ## seconds and bytes of `make up` and of a code-only deploy to three machines
 	@bin/bench deploy
 
 bench-images: images ## sizes of the images, and how long api takes to be ready
 	@bin/bench images
+
+bench-predict: tools ## predictions a second beside MLflow, BentoML, LitServe and FastAPI; what a request costs
+	@bin/bench predict
+
+bench-upload: tools ## seconds and memory that the pages take for a CSV file of 100 MB
+	@bin/bench upload
 
 .PHONY: help
 help: ## this

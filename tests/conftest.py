@@ -70,6 +70,8 @@ def database(settings: Settings) -> Iterator[Database]:
 
 def _close(app: Flask) -> None:
     site: Site = app.extensions[NAME]
+    if "recorder" in site.__dict__:
+        site.recorder.close()
     site.database.close()
     if "queue" in site.__dict__:
         site.queue.huey.storage.close()
@@ -168,7 +170,7 @@ def bob(log_in: Callable[[str], tuple[User, Browser]]) -> tuple[User, Browser]:
     return log_in("bob@example.org")
 
 
-def _quiet(_percent: int, _message: str) -> None:
+def _quiet(_percent: int, _message: str, _results: Any) -> None:
     """Report progress to nobody."""
 
 
@@ -176,14 +178,18 @@ def _quiet(_percent: int, _message: str) -> None:
 def train_file(content: bytes, target: str, estimator: str = "logistic_regression") -> Any:
     """Train on a file's bytes, from all columns; remembered, since fits take their time."""
     from beanft.ml.csv_text import CsvLimits
-    from beanft.ml.plan import Plan
+    from beanft.ml.plan import Plan, suggest_task
     from beanft.ml.profile import profile_csv
     from beanft.ml.train import train
 
     profile = profile_csv(io.BytesIO(content), CsvLimits())
+    column = profile.column(target)
+    assert column is not None
     features = tuple(column.name for column in profile.columns if column.name != target)
-    plan = Plan(target, features, estimator)
-    return train(io.BytesIO(content), profile, plan, CsvLimits(), _quiet)
+    plan = Plan(target, features, (estimator,), suggest_task(column, profile.rows))
+    models: list[Any] = []
+    train(io.BytesIO(content), profile, plan, CsvLimits(), _quiet, models.append)
+    return models[0]
 
 
 @pytest.fixture(scope="session")
@@ -199,23 +205,24 @@ def train() -> Callable[..., Any]:
 
 
 @pytest.fixture
-def make_model(database: Database, settings: Settings) -> Callable[[Any, str | None], Model]:
-    """Return a function that stores a trained model for somebody."""
+def make_model(database: Database, settings: Settings) -> Callable[..., Model]:
+    """Return a function that stores a trained model for somebody, with more fields if given."""
     from beanft.storage.files import FileStorage
 
     storage = FileStorage(settings.storage_path)
 
-    def act(trained: Any, user_id: str | None) -> Model:
+    def act(trained: Any, user_id: str | None, **fields: Any) -> Model:
         kept = storage.save("models", "onnx", io.BytesIO(trained.content), most=10**9)
+        known = {
+            "name": "iris",
+            "estimator": "logistic_regression",
+            "task": trained.schema.task,
+            "schema_data": trained.schema.to_dict(),
+            "metrics": trained.metrics,
+            **fields,
+        }
         model = Model(
-            user_id=user_id,
-            name="iris",
-            estimator="logistic_regression",
-            schema_data=trained.schema.to_dict(),
-            metrics=trained.metrics,
-            storage_key=kept.key,
-            sha256=kept.sha256,
-            size=kept.size,
+            user_id=user_id, storage_key=kept.key, sha256=kept.sha256, size=kept.size, **known
         )
         with database.writing() as session:
             session.add(model)

@@ -29,13 +29,15 @@ class Limits:
     Sizes are bytes, lengths are characters.
     """
 
-    upload_max_bytes: int = 20_000_000
-    upload_max_rows: int = 200_000
+    upload_max_bytes: int = 120_000_000
+    upload_max_rows: int = 2_000_000
     upload_max_columns: int = 200
     cell_max_chars: int = 10_000
     api_max_bytes: int = 10_000_000
     predict_max_rows: int = 100_000
+    api_requests_per_minute: int = 60_000  # of one key, in one process
     datasets_per_user: int = 100
+    storage_per_user_bytes: int = 1_000_000_000
     active_jobs_per_user: int = 5
 
 
@@ -61,7 +63,7 @@ class Settings:
     worker_grace_seconds: float = 10.0
     fit_max_seconds: float = 900.0
     key_cache_seconds: float = 5.0
-    model_cache_size: int = 32
+    model_cache_size: int = 256
     limits: Limits = field(default_factory=Limits)
 
     @property

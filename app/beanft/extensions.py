@@ -8,15 +8,18 @@ from typing import TYPE_CHECKING
 
 from flask import current_app
 
+from beanft.api.rate import RateLimiter
 from beanft.config import Settings
 from beanft.core.database import Database
 from beanft.core.metrics import Metrics
+from beanft.predictions.recorder import Recorder
 from beanft.predictions.service import Artefacts, Predictor
 from beanft.storage.files import FileStorage, Storage
 from beanft.users.keys import KeyRing
 
 if TYPE_CHECKING:
     from beanft.jobs.queue import JobQueue
+    from beanft.plots.columns import ColumnCache
 
 NAME = "beanft"
 
@@ -41,7 +44,7 @@ class Site:
     @cached_property
     def queue(self) -> JobQueue:
         """Where jobs are announced."""
-        # Imported late: the API announces none.
+        # Imported late: most processes of the API never announce one, and it costs 0.1 s.
         from beanft.jobs.queue import JobQueue
 
         return JobQueue(self.settings.queue_path)
@@ -52,14 +55,32 @@ class Site:
         return Artefacts(self.storage, self.settings.model_cache_size)
 
     @cached_property
+    def recorder(self) -> Recorder:
+        """Counts what models are asked."""
+        return Recorder(self.database, self.metrics)
+
+    @cached_property
     def predictor(self) -> Predictor:
         """Predictions."""
-        return Predictor(self.database, self.artefacts, self.settings.limits)
+        return Predictor(self.database, self.artefacts, self.settings.limits, self.recorder.note)
 
     @cached_property
     def keys(self) -> KeyRing:
         """Who holds an API key."""
         return KeyRing(self.database, self.settings.key_cache_seconds)
+
+    @cached_property
+    def columns(self) -> ColumnCache:
+        """Columns of data sets that somebody looked at lately."""
+        # Imported late: the API draws nothing.
+        from beanft.plots.columns import ColumnCache
+
+        return ColumnCache()
+
+    @cached_property
+    def rate(self) -> RateLimiter:
+        """How many requests a key may send."""
+        return RateLimiter(self.settings.limits.api_requests_per_minute)
 
     @cached_property
     def metrics(self) -> Metrics:

@@ -7,23 +7,23 @@ import datetime as dt
 from flask import Flask
 from flask_wtf import CSRFProtect
 
-from beanft import home
+from beanft import assets, home
 from beanft.charts import bars, heat_map
 from beanft.config import Settings
+from beanft.core.units import size_in_words
+from beanft.dashboard.views import blueprint as dashboard
 from beanft.error_pages import pages
+from beanft.plots.views import blueprint as plots
 from beanft.predictions.forms import field_name
 from beanft.predictions.views import blueprint as predictions
+from beanft.security.headers import csp_nonce
 from beanft.training.views import blueprint as training
+from beanft.uploader.bodies import PageRequest, limit_body
 from beanft.uploader.views import blueprint as uploader
+from beanft.users.account_views import blueprint as users
 from beanft.users.current import current_user
-from beanft.users.views import blueprint as users
-
-
-def _size(count: int) -> str:
-    """Return a number of bytes for people."""
-    if count < 1000:
-        return f"{count} bytes"
-    return f"{count / 1000:.1f} kB" if count < 1_000_000 else f"{count / 1_000_000:.1f} MB"
+from beanft.users.factor_views import blueprint as second_factor
+from beanft.users.pictures import version as picture_version
 
 
 def _moment(value: dt.datetime | None) -> str:
@@ -54,14 +54,20 @@ def install(app: Flask, settings: Settings) -> None:
         WTF_CSRF_TIME_LIMIT=None,  # a form left open over lunch still works
         SEND_FILE_MAX_AGE_DEFAULT=3600,
     )
+    app.request_class = PageRequest
+    app.before_request(limit_body)  # before the check of forms, which reads them
     CSRFProtect(app)
-    for blueprint in (home.blueprint, users, uploader, training, predictions):
+    for blueprint in (home.blueprint, users, second_factor, uploader, training, predictions):
         app.register_blueprint(blueprint)
+    app.register_blueprint(plots)
+    app.register_blueprint(dashboard)
     pages.install(app)
-    filters = {"size": _size, "moment": _moment, "percent": _percent, "number": _number}
+    assets.install(app)
+    filters = {"size": size_in_words, "moment": _moment, "percent": _percent, "number": _number}
     app.jinja_env.filters.update(filters)
     app.jinja_env.globals.update(
         current_user=current_user, field_name=field_name, bars=bars, heat_map=heat_map
     )
+    app.jinja_env.globals.update(csp_nonce=csp_nonce, picture_version=picture_version)
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
     app.context_processor(lambda: {"version": settings.version, "revision": settings.revision})

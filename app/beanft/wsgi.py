@@ -7,6 +7,7 @@ from flask import Flask
 from beanft.config import Settings, load_settings
 from beanft.core import http
 from beanft.core.logs import configure_logs
+from beanft.core.memory import settle
 from beanft.extensions import NAME, Site
 
 FORM_BYTES = 200_000
@@ -40,24 +41,33 @@ def create_web(settings: Settings) -> Flask:
 
 def create_api(settings: Settings) -> Flask:
     """Make the application that serves ``/api/v1``."""
-    from beanft.api import datasets, views
+    from beanft.api import access, datasets, documents, model_views, predict, trainings
+    from beanft.api.direct import DirectPredictions
     from beanft.error_pages.problems import install
 
     app = _base(settings, "api", static=False)
     app.config["MAX_CONTENT_LENGTH"] = settings.limits.api_max_bytes
-    for blueprint in (views.blueprint, datasets.blueprint):
-        app.register_blueprint(blueprint)
+    for area in (datasets, trainings, model_views, predict, documents):
+        app.register_blueprint(area.blueprint)
+    access.install(app)
     install(app)
+    here: Site = app.extensions[NAME]
+    admit = access.admit_predictions(here)
+    app.wsgi_app = DirectPredictions(app, here, admit)  # type: ignore[method-assign]
     return app
 
 
 def web() -> Flask:
     """Make the pages' application from the environment."""
     configure_logs("web")
-    return create_web(load_settings())
+    app = create_web(load_settings())
+    settle()
+    return app
 
 
 def api() -> Flask:
     """Make the API's application from the environment."""
     configure_logs("api")
-    return create_api(load_settings())
+    app = create_api(load_settings())
+    settle()
+    return app

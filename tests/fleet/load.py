@@ -221,7 +221,7 @@ class Load:
         if not self.account:
             return []
         answer = requests.get(
-            f"{self.account.url}/api/v1/datasets",
+            f"{self.account.url}/api/v1/datasets?limit=200",
             headers=self.account.headers,
             timeout=TIMEOUT_SECONDS,
         )

@@ -75,6 +75,17 @@ def test_no_build_secret_is_left(name: str) -> None:
     )
 
 
+def test_web_has_the_pages_scripts_and_their_licenses() -> None:
+    look = """
+import json, pathlib, beanft
+dist = pathlib.Path(beanft.__file__).parent / "static/dist"
+files = json.loads((dist / "manifest.json").read_text())
+print(all((dist / file).is_file() for file in files.values()), "charts.js" in files)
+print("chart.js 4." in (dist / "LICENSES.txt").read_text())
+"""
+    assert inside("web", "python", "-c", look).split() == ["True"] * 3
+
+
 @pytest.mark.parametrize("name", SERVICES)
 def test_says_what_it_is(name: str) -> None:
     configuration = image(name)["Config"]

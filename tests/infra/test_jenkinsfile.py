@@ -19,7 +19,18 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 MAKE_CALL = re.compile(r"make(?P<targets>( [a-z][a-z-]*)+)(?P<variables>( [A-Z_]+=[\w.-]+)*)")
-ORDER = ["tools", "lint", "types", "unit", "test-web", "molecule", "images", "test-fleet", "deploy"]
+ORDER = [
+    "tools",
+    "lint",
+    "types",
+    "unit",
+    "test-web",
+    "test-browser",
+    "molecule",
+    "images",
+    "test-fleet",
+    "deploy",
+]
 
 Check = Callable[[str], list[str]]
 

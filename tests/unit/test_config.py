@@ -56,5 +56,5 @@ def test_limits_and_cookies_can_be_set() -> None:
     settings = load_settings({"BEANFT_UPLOAD_MAX_BYTES": "5", "BEANFT_COOKIE_SECURE": "true"})
     assert settings.limits.upload_max_bytes == 5
     assert settings.cookie_secure
-    assert load_settings({}).limits.upload_max_bytes == 20_000_000
+    assert load_settings({}).limits.upload_max_bytes == 120_000_000
     assert load_settings({}).secret_key != load_settings({}).secret_key

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -11,41 +9,11 @@ import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 
-from beanft.config import Settings
 from beanft.core import migrate
-from beanft.core.database import Database, utcnow
-from beanft.core.schema_revision import MIGRATIONS, database_revision, is_sufficient, shipped
-from beanft.security.throttle import Throttle
+from beanft.core.database import Database
+from beanft.core.schema_revision import database_revision, is_sufficient, shipped
 from beanft.tables import metadata
 from beanft.users.models import User
-
-PROCESSES = 3
-UPDATES = 150
-COUNT = """
-import sys
-from beanft.core.database import Database
-from beanft.security.throttle import Throttle
-database = Database(sys.argv[1])
-for _ in range(int(sys.argv[2])):
-    with database.writing() as session:
-        session.get_one(Throttle, "x").failures += 1
-"""
-
-
-def test_no_update_is_lost_between_processes(settings: Settings, database: Database) -> None:
-    with database.writing() as session:
-        session.add(Throttle(key="x", failures=0, window_start=utcnow()))
-    path = [str(MIGRATIONS.parent)]
-    running = [
-        subprocess.Popen(
-            [sys.executable, "-c", COUNT, settings.database_url, str(UPDATES)],
-            env={"PYTHONPATH": ":".join(path)},
-        )
-        for _ in range(PROCESSES)
-    ]
-    assert [process.wait(60) for process in running] == [0] * PROCESSES
-    with database.reading() as session:
-        assert session.get_one(Throttle, "x").failures == PROCESSES * UPDATES
 
 
 def test_readers_do_not_wait_for_a_writer(database: Database) -> None:

@@ -50,7 +50,7 @@ def test_errors_are_pages_that_say_what_to_do(web: Flask) -> None:
 def test_headers_of_every_response(web: Flask) -> None:
     answer = web.test_client().get("/", headers={"X-Forwarded-Proto": "https"})
     policy = answer.headers["Content-Security-Policy"]
-    assert "default-src 'self'" in policy
+    assert "default-src 'none'" in policy
     assert "frame-ancestors 'none'" in policy
     assert "unsafe" not in policy
     for name, value in (

@@ -21,6 +21,16 @@ from sqlalchemy import event
 from sqlalchemy.orm import DeclarativeBase, Session
 
 BUSY_TIMEOUT_SECONDS = 10
+UNREACHABLE_CODES = frozenset(
+    {
+        sqlite3.SQLITE_CANTOPEN,
+        sqlite3.SQLITE_CORRUPT,
+        sqlite3.SQLITE_FULL,
+        sqlite3.SQLITE_IOERR,
+        sqlite3.SQLITE_NOTADB,
+        sqlite3.SQLITE_READONLY,
+    }
+)
 NAMING_CONVENTION = {
     "ix": "ix_%(table_name)s_%(column_0_N_name)s",
     "uq": "uq_%(table_name)s_%(column_0_N_name)s",
@@ -87,7 +97,7 @@ class ReadOnlySession(Session):
 def _prepare_sqlite(connection: Any, _record: Any) -> None:
     connection.isolation_level = None  # BEGIN is ours to say
     cursor = connection.cursor()
-    cursor.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_SECONDS * 1000}")
+    cursor.execute(f"PRAGMA busy_timeout = {int(BUSY_TIMEOUT_SECONDS * 1000)}")
     cursor.execute("PRAGMA journal_mode = WAL")
     # In WAL mode, NORMAL may lose what was committed last when a machine loses its power; what
     # a client was told is stored has to be.
@@ -157,3 +167,14 @@ def is_busy(error: sa.exc.OperationalError) -> bool:
     """True when the database was locked by somebody else for too long."""
     original = error.orig
     return isinstance(original, sqlite3.OperationalError) and "locked" in str(original)
+
+
+def is_unreachable(error: sa.exc.SQLAlchemyError) -> bool:
+    """True when there was no answer from the database: its file or server is gone or broken."""
+    if not isinstance(error, sa.exc.DBAPIError):
+        return isinstance(error, sa.exc.TimeoutError)  # no connection of the pool got free
+    if error.connection_invalidated or isinstance(error, sa.exc.InterfaceError):
+        return True
+    code = getattr(error.orig, "sqlite_errorcode", None)
+    # Of an extended code, the low byte is the kind.
+    return code is not None and (code & 0xFF) in UNREACHABLE_CODES

@@ -31,16 +31,34 @@ class Metrics:
             "Rows predicted.",
             ["service"],
             registry=self._registry,
-        )
+        ).labels(service)
+        self._skipped = Counter(
+            "beanft_skipped_rows",
+            "Predicted rows that were not counted for drift.",
+            ["service"],
+            registry=self._registry,
+        ).labels(service)
+        self._known: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
 
     def request(self, method: str, endpoint: str, status: int, seconds: float) -> None:
         """Count one answered request."""
-        self._requests.labels(self._service, method, endpoint, str(status)).inc()
-        self._seconds.labels(self._service, endpoint).observe(seconds)
+        known = self._known.get((method, endpoint, status))
+        if known is None:
+            # Finding a counter by its labels takes longer than counting.
+            known = self._known[method, endpoint, status] = (
+                self._requests.labels(self._service, method, endpoint, str(status)),
+                self._seconds.labels(self._service, endpoint),
+            )
+        known[0].inc()
+        known[1].observe(seconds)
 
     def predicted(self, rows: int) -> None:
         """Count predicted rows."""
-        self._predicted.labels(self._service).inc(rows)
+        self._predicted.inc(rows)
+
+    def skipped(self, rows: int) -> None:
+        """Count rows that were predicted and not looked at for drift."""
+        self._skipped.inc(rows)
 
     def text(self) -> bytes:
         """Return the metrics in Prometheus' text format."""
