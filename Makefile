@@ -112,7 +112,7 @@ clean: down ## also remove this checkout's images, tools and reports
 	@bin/clean
 
 ##@ Check
-.PHONY: check lint types unit test-web test-browser test-previous test-infra test-images molecule test-fleet test-faults
+.PHONY: check lint types unit test-processes test-web test-browser test-previous test-infra test-images molecule test-fleet test-faults
 check: lint types unit test-infra ## linters, types, unit tests: under two minutes
 
 lint: engine ## ruff, yamllint, ansible-lint, shellcheck, hadolint, the Jenkinsfile
@@ -123,6 +123,9 @@ types: tools ## mypy, strict
 
 unit: tools ## unit tests of the application and of the plugins
 	@bin/pytest unit -q -n 2 tests/unit tests/plugins
+
+test-processes: tools ## trainings, workers and servers as processes, and files that want too much of them
+	@bin/pytest processes -q -n 2 tests/processes
 
 test-web: tools ## tests of pages and API
 	@bin/pytest web -q -n 2 tests/web tests/api

@@ -24,6 +24,7 @@ ORDER = [
     "lint",
     "types",
     "unit",
+    "test-processes",
     "test-web",
     "test-browser",
     "molecule",
