@@ -231,7 +231,7 @@ def build(
     created = datetime.datetime.fromtimestamp(int(epoch), datetime.UTC).isoformat()
     with tempfile.TemporaryDirectory() as directory:
         command = ["docker", "build", "--file", image.dockerfile, "--tag", tag]
-        command += ["--build-arg", f"BASE={parent}", "--build-arg", f"SOURCE_DATE_EPOCH={epoch}"]
+        command += ["--build-arg", f"BASE={parent}"]
         command += ["--build-arg", f"VERSION={version}", "--build-arg", f"REVISION={commit}"]
         command += [
             "--build-arg",

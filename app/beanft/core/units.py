@@ -9,5 +9,9 @@ def size_in_words(count: int) -> str:
         return f"{count} bytes"
     for most, unit in ((1e6, "kB"), (1e9, "MB")):
         if count < most:
-            return f"{count / (most / 1e3):.1f} {unit}"
-    return f"{count / 1e9:.1f} GB"
+            return f"{_short(count / (most / 1e3))} {unit}"
+    return f"{_short(count / 1e9)} GB"
+
+
+def _short(value: float) -> str:
+    return f"{value:.1f}".removesuffix(".0")
