@@ -15,7 +15,7 @@ def test_up_ends_with_a_site_that_trains_and_predicts(fleet: Fleet, checkout: Ch
     assert f"beanft runs at {checkout.url()}" in fleet.up_text
     smoke = json.loads((checkout.path / "build/reports/smoke.json").read_text())
     accuracies = [row["value"] for row in smoke["rows"] if row["name"].startswith("accuracy")]
-    assert len(accuracies) == 2, "by page and by API"
+    assert len(accuracies) == 3, "by page, by API, and of a model that was trained by API"
     assert all(value >= 0.93 for value in accuracies)
     assert fleet.served() == {checkout.git("rev-parse", "--short=12", "HEAD")}
 
