@@ -41,8 +41,3 @@ class ExpiringCache(Generic[K, V]):
                 while len(self._entries) > self._size:
                     self._entries.popitem(last=False)
         return value
-
-    def forget(self, key: K) -> None:
-        """Drop one entry, in this process only."""
-        with self._lock:
-            self._entries.pop(key, None)

@@ -69,18 +69,6 @@ def jobs_of_dataset(database: Database, dataset_id: str) -> list[Job]:
         )
 
 
-def models_of(database: Database, user_id: str) -> list[Model]:
-    """Return a person's models and the released ones, the latest first."""
-    with database.reading() as session:
-        return list(
-            session.scalars(
-                sa.select(Model)
-                .where(sa.or_(Model.user_id == user_id, Model.released_at.is_not(None)))
-                .order_by(Model.released_at.is_not(None), Model.created_at.desc())
-            )
-        )
-
-
 def get_model(database: Database, user_id: str | None, model_id: str) -> Model:
     """Return a person's model, or a released one.
 
