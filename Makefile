@@ -122,7 +122,7 @@ types: tools ## mypy, strict
 	@bin/types
 
 unit: tools ## unit tests of the application and of the plugins
-	@bin/pytest unit -q -n 2 tests/unit tests/plugins
+	@bin/pytest unit -q -n 3 tests/unit tests/plugins
 
 test-processes: tools ## trainings, workers and servers as processes, and files that want too much of them
 	@bin/pytest processes -q -n 2 tests/processes
@@ -138,7 +138,7 @@ test-previous: tools ## the release before (or BASE=) on this tree's migrated sc
 
 test-infra: engine ## tests of roles, templates, Jenkinsfile and inventories
 	@bin/images base:trixie
-	@bin/pytest infra -q tests/infra tests/inventories
+	@bin/pytest infra -q -n 3 tests/infra tests/inventories
 
 test-images: images ## the built images: rights, contents, the same layers again
 	@bin/pytest images -q tests/images

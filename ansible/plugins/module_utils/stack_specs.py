@@ -167,7 +167,8 @@ def service_specs(
     with tempfile.TemporaryDirectory() as directory:
         path = str(Path(directory) / "engine.sock")
         with NoteTaker(path) as engine:
-            thread = threading.Thread(target=engine.serve_forever, daemon=True)
+            # Its own pause, of half a second, would be waited for at the end.
+            thread = threading.Thread(target=engine.serve_forever, args=(0.02,), daemon=True)
             thread.start()
             try:
                 docker(
