@@ -83,6 +83,7 @@ class LiveSite:
             "BEANFT_PORT": str(port or 1),
             "BEANFT_DRAIN_SECONDS": "0",
             "BEANFT_WORKER_GRACE_SECONDS": "0",
+            "TMPDIR": str(folder / "run"),
             "BEANFT_VERSION": (ROOT / "VERSION").read_text().strip(),
         }
 

@@ -62,6 +62,8 @@ class Workers:
             "BEANFT_RUN_DIR": str(run_dir),
             "BEANFT_LEASE_SECONDS": str(LEASE),
             "BEANFT_WORKER_GRACE_SECONDS": str(grace),
+            # A worker that is killed leaves there what it was at.
+            "TMPDIR": str(self.tmp_path),
         }
         log = (self.tmp_path / f"log-{len(self.running)}").open("wb")
         process = subprocess.Popen(
