@@ -87,6 +87,7 @@ class Load:
     failures: list[str] = field(default_factory=list)
     lost: list[str] = field(default_factory=list)
     longest_gap: float = 0.0
+    """Seconds that a client was without an answer, its own pause between two requests not counted."""
     seconds: list[float] = field(default_factory=list)
     ledger: dict[str, str] = field(default_factory=dict)
     """Ids of data sets that the site said it has stored, by idempotency key."""
@@ -169,7 +170,7 @@ class Load:
         return answer, ""
 
     def _ask(self, number: int, ask: Callable[..., Any], kept: bool, pause: float) -> None:
-        last = time.monotonic()
+        last = time.monotonic() - pause
         # Clients spread over the entries and stay with theirs, until it fails.
         place = number
         session = requests.Session()
@@ -199,7 +200,7 @@ class Load:
                 if again:
                     self.lost.append(again)
                 else:
-                    self.longest_gap = max(self.longest_gap, now - last)
+                    self.longest_gap = max(self.longest_gap, now - last - pause)
                     self.seconds.append(now - begun)
                     last = now
                     if values:
