@@ -18,6 +18,7 @@ ROOT = Path(__file__).resolve().parents[2]
 INHERITED = (
     "MAKEFLAGS",
     "MAKELEVEL",
+    "MAKEOVERRIDES",
     "MFLAGS",
     "ENV",
     "CLOUD",
