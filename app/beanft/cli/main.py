@@ -48,7 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.command == "serve":
         from beanft.cli.serve import serve
 
-        return serve(settings, options.service)
+        serve(settings, options.service)
     if options.command == "run-worker":
         from beanft.jobs.worker import run_worker
 

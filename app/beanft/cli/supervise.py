@@ -36,7 +36,7 @@ class Supervisor:
     def run(self) -> int:
         """Run the child until it ends or is told to; return its exit code."""
         if self._marker and os.path.exists(self._marker):  # noqa: PTH110 - pathlib is large
-            os.unlink(self._marker)  # noqa: PTH108
+            os.unlink(self._marker)  # noqa: PTH108 - likewise
         signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
         self._child = os.posix_spawn(self._arguments[0], self._arguments, os.environ, setsigmask=())
         while True:
