@@ -19,6 +19,7 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 WORK = ROOT / "build/bench-predict"
 PEERS = ROOT / "build/peers/bin"
+API_PYTHON = ROOT / "build/api/bin/python"
 START_SECONDS = 120
 SAMPLES = int(os.environ.get("BENCH_SAMPLES", "3"))
 SECONDS = float(os.environ.get("BENCH_SECONDS", "4"))

@@ -11,7 +11,7 @@ import sys
 from dataclasses import dataclass
 from typing import Any
 
-from predict_servers import ROOT, WORK, Server
+from predict_servers import API_PYTHON, ROOT, WORK, Server
 
 sys.path.insert(0, str(ROOT / "app"))
 
@@ -54,8 +54,9 @@ class Installation:
         return f"/api/v1/models/{self.models[name]}/predictions"
 
     def command(self, service: str) -> list[str]:
-        """Return what starts a service in its container."""
-        return [sys.executable, "-m", "beanft", "serve", service]
+        """Return what starts a service in its container; the API has the packages of its image."""
+        python = str(API_PYTHON) if service == "api" else sys.executable
+        return [python, "-m", "beanft", "serve", service]
 
     def web(self) -> Server:
         """Return the pages' server."""

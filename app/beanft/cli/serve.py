@@ -33,15 +33,8 @@ def command(settings: Settings, service: str) -> list[str]:
             *("--keep-alive", "75"),
             *("--log-level", "warning"),
         ]
-    return [
-        *(sys.executable, "-m", "granian", "--interface", "wsgi", "--factory"),
-        *("--host", address[0], "--port", address[1]),
-        # More threads halve the throughput: they wait for the interpreter's lock.
-        *("--workers", "1", "--blocking-threads", "1"),
-        *("--workers-kill-timeout", str(int(STOP_SECONDS) - 2)),
-        *("--no-ws", "--http", "1", "--log-level", "warning"),
-        "beanft.wsgi:api",
-    ]
+    seconds = str(int(STOP_SECONDS) - 2)
+    return [sys.executable, "-m", "beanft.cli.api_server", *address, seconds]
 
 
 def serve(settings: Settings, service: str) -> NoReturn:
