@@ -38,7 +38,7 @@ test: ## everything that proves it: check, pages, API, roles, a fleet (needs roo
 	@bin/test
 
 ##@ Operate (ENV=local, staging or production; CLOUD=local, aws, azure or gcp)
-.PHONY: provision site plan deploy rollback scale rotate releases smoke status logs ssh down destroy drift maintenance audit
+.PHONY: provision site plan deploy rollback scale rotate move releases smoke status logs ssh down destroy drift maintenance audit
 provision: engine ## create the machines (NODES=)
 	@bin/images $(if $(filter local,$(CLOUD)),host-ready:$(RELEASE))
 	@bin/play provision
@@ -60,6 +60,9 @@ scale: tools ## run another number of tasks: make scale web=4 api=3
 
 rotate: tools ## give a secret another value, without another image (SECRET=name, FROM=file)
 	@bin/rotate
+
+move: tools ## keep everything in PostgreSQL or in SQLite: make move TO=postgresql, or TO=sqlite
+	@bin/play move
 
 releases: tools ## list the releases
 	@bin/play releases

@@ -57,6 +57,47 @@ def test_an_earlier_release_takes_over_rotated_secrets_and_replicas(stacks: Modu
     assert carried["secrets"]["key"]["name"] == "beanft-key-2"
 
 
+def on_servers() -> dict[str, Any]:
+    current = stack(
+        web=service("web@sha256:2", BEANFT_DATABASE_URL="postgresql://x", BEANFT_QUEUE_URL="v://y")
+    )
+    current["services"]["web"]["deploy"]["placement"] = {"constraints": []}
+    current["services"]["web"]["secrets"] = [{"source": "key"}, {"source": "password"}]
+    current["secrets"]["password"] = {"name": "beanft-password-1"}
+    return current
+
+
+def in_a_file() -> dict[str, Any]:
+    before = stack(web=service(A="1"))
+    before["services"]["web"]["deploy"]["placement"] = {"constraints": ["data == true"]}
+    before["services"]["web"]["secrets"] = [{"source": "key"}]
+    return before
+
+
+def test_an_earlier_release_finds_the_data_where_they_were_moved(stacks: ModuleType) -> None:
+    carried = stacks.stack_carried(in_a_file(), on_servers(), {})
+    web = carried["services"]["web"]
+    assert web["image"] == "web@sha256:1"
+    assert web["environment"] == {
+        "A": "1",
+        "BEANFT_DATABASE_URL": "postgresql://x",
+        "BEANFT_QUEUE_URL": "v://y",
+    }
+    assert web["deploy"]["placement"] == {"constraints": []}
+    assert [secret["source"] for secret in web["secrets"]] == ["key", "password"]
+    assert carried["secrets"]["password"] == {"name": "beanft-password-1"}
+
+
+def test_and_where_they_were_moved_back(stacks: ModuleType) -> None:
+    carried = stacks.stack_carried(on_servers(), in_a_file(), {})
+    web = carried["services"]["web"]
+    assert web["image"] == "web@sha256:2"
+    assert web["environment"] == {}
+    assert web["deploy"]["placement"] == {"constraints": ["data == true"]}
+    assert [secret["source"] for secret in web["secrets"]] == ["key"]
+    assert set(carried["secrets"]) == {"key"}
+
+
 def test_a_secret_is_named_by_its_content(stacks: ModuleType) -> None:
     first, same, other = (stacks.stack_secrets({"key": value}, "beanft") for value in "aab")
     assert first == same != other

@@ -7,6 +7,8 @@ import hashlib
 from typing import Any
 
 IMAGE = "image"
+# Settings of the application that say where the data are.
+STORES = ("BEANFT_DATABASE_URL", "BEANFT_DATABASE_CA", "BEANFT_QUEUE_URL", "BEANFT_QUEUE_CA")
 
 
 def flat(value: Any, path: str = "") -> dict[str, Any]:
@@ -67,12 +69,40 @@ def stack_scaled(stack: dict[str, Any], scale: dict[str, Any]) -> dict[str, Any]
 def stack_carried(
     stack: dict[str, Any], current: dict[str, Any], scale: dict[str, Any]
 ) -> dict[str, Any]:
-    """Return an earlier release's stack as it runs now: with secrets and replicas that were changed since."""
+    """Return an earlier release's stack as it runs now.
+
+    With the replicas, secrets, and places of the data that were changed since.
+    """
     result = stack_scaled(stack, scale)
     newer = current.get("secrets", {})
     for name in result.get("secrets", {}):
         result["secrets"][name] = newer.get(name, result["secrets"][name])
+    for name, service in result["services"].items():
+        if name in current.get("services", {}):
+            stay_with_data(result, service, current, current["services"][name])
     return result
+
+
+def stay_with_data(
+    stack: dict[str, Any], service: dict[str, Any], current: dict[str, Any], now: dict[str, Any]
+) -> None:
+    """Give an earlier release's service the database and queue that the current one has."""
+    before, after = (
+        {key: of.get("environment", {}).get(key) for key in STORES} for of in (service, now)
+    )
+    if before == after:
+        return
+    environment = service.setdefault("environment", {})
+    for key in STORES:
+        environment.pop(key, None)
+        if after[key] is not None:
+            environment[key] = after[key]
+    service["deploy"]["placement"] = copy.deepcopy(now["deploy"].get("placement", {}))
+    # And what opens them; a secret that the current one lacks was for where the data were.
+    service["secrets"] = copy.deepcopy(now.get("secrets", []))
+    wanted = {secret["source"] for each in stack["services"].values() for secret in each["secrets"]}
+    known = {**stack.get("secrets", {}), **current.get("secrets", {})}
+    stack["secrets"] = {name: known[name] for name in sorted(known) if name in wanted}
 
 
 def stack_secrets(secrets: dict[str, str], stack: str) -> dict[str, Any]:
