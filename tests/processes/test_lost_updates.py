@@ -39,7 +39,7 @@ from beanft.core.database import postgresql_arguments
 from beanft.security.throttle import Throttle
 settings = load_settings()
 server = not settings.database_url.startswith("sqlite")
-arguments = postgresql_arguments(settings.database_access) if server else {}
+arguments = postgresql_arguments(settings.database_access, lock_seconds=10) if server else {}
 engine = sa.create_engine(settings.database_url, connect_args=arguments)
 sys.stdin.readline()
 with Session(engine) as session:

@@ -75,7 +75,7 @@ def test_a_wrong_password_is_not_said_again(settings: Settings) -> None:
 def test_who_writes_waits_and_gives_up_in_time(
     settings: Settings, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(core.postgresql_arguments.__kwdefaults__, "lock_seconds", 0.2)
+    monkeypatch.setattr(core, "BUSY_TIMEOUT_SECONDS", 0.2)
     with (
         Database(settings.database_url, settings.database_access) as hasty,
         database.writing() as writer,

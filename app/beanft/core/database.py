@@ -157,7 +157,7 @@ def _begin_postgresql(connection: sa.Connection) -> None:
 def postgresql_arguments(
     access: Access,
     *,
-    lock_seconds: float = BUSY_TIMEOUT_SECONDS,
+    lock_seconds: float,
     statement_seconds: float = STATEMENT_SECONDS,
 ) -> dict[str, Any]:
     """Return what a connection is made with besides the address; nothing waits without bounds."""
@@ -190,7 +190,9 @@ def make_engine(url: str, access: Access | None = None) -> sa.Engine:
     if parsed.get_backend_name() == "postgresql":
         engine = sa.create_engine(
             url,
-            connect_args=postgresql_arguments(access or Access()),
+            connect_args=postgresql_arguments(
+                access or Access(), lock_seconds=BUSY_TIMEOUT_SECONDS
+            ),
             pool_pre_ping=True,
             pool_timeout=BUSY_TIMEOUT_SECONDS,
         )
