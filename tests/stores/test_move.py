@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import shutil
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -14,6 +15,7 @@ import pytest
 import sqlalchemy as sa
 
 from beanft.cli.main import main
+from beanft.config import Settings, load_settings
 from beanft.core import migrate, move
 from beanft.core.database import Database, utcnow
 from beanft.jobs.models import Job
@@ -39,16 +41,19 @@ LARGE = b"x,y\n" + b"1.5,a\n2.5,b\n" * 200_000  # 2.4 MB: some chunks
 class Filled:
     """An installation on SQLite with rows in every table and files of every kind."""
 
-    def __init__(self, folder: Path, settings: Any) -> None:
+    def __init__(self, folder: Path) -> None:
         self.path = folder / "db.sqlite3"
         self.url = f"sqlite:///{self.path}"
         self.files = folder / "files"
+
+    def fill(self) -> None:
+        """Use it as people do."""
         migrate.upgrade(self.url)
         storage = FileStorage(self.files)
         with Database(self.url) as database:
-            self._fill(database, storage, settings)
+            self._fill(database, storage, load_settings({"BEANFT_ENVIRONMENT": "test"}))
 
-    def _fill(self, database: Database, storage: FileStorage, settings: Any) -> None:
+    def _fill(self, database: Database, storage: FileStorage, settings: Settings) -> None:
         ensure_sample(database, storage)
         user = service.register(database, "ada@example.org", "a good long password")
         service.register(database, "élodie@example.org", None)
@@ -60,12 +65,11 @@ class Filled:
         with database.writing() as session:
             second_factor._replace_codes(session, user.id)
         pictures.set_picture(database, storage, user.id, _png())
-        limits = settings.limits
         for name, content in (("iris.csv", (SAMPLES / "iris.csv").read_bytes()), ("l.csv", LARGE)):
             add_dataset_once(
                 database,
                 storage,
-                _more(limits),
+                settings.limits,
                 user_id=user.id,
                 name=name,
                 source=io.BytesIO(content),
@@ -115,17 +119,19 @@ def _png() -> bytes:
     return out.getvalue()
 
 
-def _more(limits: Any) -> Any:
-    import dataclasses
-
-    return dataclasses.replace(limits, upload_max_bytes=10**8)
+@pytest.fixture(scope="session")
+def original(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An installation's directory, made once."""
+    folder = tmp_path_factory.mktemp("filled")
+    Filled(folder).fill()
+    return folder
 
 
 @pytest.fixture
-def filled(tmp_path: Path, settings: Any) -> Filled:
-    folder = tmp_path / "filled"
-    folder.mkdir()
-    return Filled(folder, settings)
+def filled(original: Path, tmp_path: Path) -> Filled:
+    """A copy of it."""
+    shutil.copytree(original, tmp_path / "filled")
+    return Filled(tmp_path / "filled")
 
 
 @pytest.fixture(autouse=True)
@@ -191,19 +197,13 @@ def test_there_and_back(
 def test_a_target_that_is_not_empty_is_refused(
     filled: Filled, environment: str, other: Database, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    migrate.upgrade(environment, other_access(other))
+    migrate.upgrade(environment, load_settings().database_access)
     with other.writing() as session:
         session.add(User(email="somebody@example.org"))
     arguments = ["--from", filled.url, "--from-files", str(filled.files), "--to", environment]
     assert main(["move-database", *arguments]) == 1
     assert "isn't empty: there are rows in users" in capsys.readouterr().err
     assert rows_of(other)["users"] == 1
-
-
-def other_access(_other: Database) -> Any:
-    from beanft.config import load_settings
-
-    return load_settings().database_access
 
 
 @pytest.mark.parametrize("spoil", ["gone", "damaged", "arrives as another"])

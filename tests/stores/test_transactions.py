@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
+from structlog.testing import capture_logs
 
 from beanft.config import Access, Settings
 from beanft.core import database as core
@@ -135,7 +136,8 @@ def test_pages_say_that_the_database_is_away(settings: Settings, nobody: str) ->
     with client.session_transaction() as session:
         session["token"] = "of somebody who was logged in"
     for path in ("/account", "/"):
-        answer = client.get(path)
+        with capture_logs():  # else traces are set in colours, for seconds
+            answer = client.get(path)
         assert (answer.status_code, answer.headers["Retry-After"]) == (503, "10")
         assert "database doesn&#39;t answer" in answer.text
         assert nobody.rpartition(":")[2] not in answer.text
