@@ -16,11 +16,15 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import inside_authority
 import signatures
 import vault_file
 from vault_file import VaultProblem
 
 SECRET_KEY, SIGNING_KEY = "beanft_secret_key", "signing_key"
+# Passwords of what runs on machines and not in the Swarm: no secrets of it by themselves.
+MACHINE_SECRETS = ("data_database_password", "data_queue_password")
+INSIDE_CA = "inside_ca"
 # What a secret of the Swarm can hold.
 MOST_BYTES = 500_000
 
@@ -37,6 +41,8 @@ class Vault:
         self.state = state
         self.path = state / "vault.yml"
         self.allowed_signers = state / "allowed_signers"
+        # What a client of the environment's machines trusts; public.
+        self.inside_ca = state / "inside-ca.pem"
         # Where an environment's only secret was before there was a vault.
         self.former = state / "secrets" / "secret_key"
 
@@ -61,7 +67,8 @@ class Vault:
             if missing:
                 vault_file.write(self.path, content)
             self.drop_former(content)
-            return made + missing + self.ensure_signer(content[SIGNING_KEY])
+            made += missing + self.ensure_signer(content[SIGNING_KEY])
+            return made + self.ensure_inside_ca(content[INSIDE_CA]["certificate"])
 
     def ensure_password(self) -> list[str]:
         """Make the password of a vault that is not there yet."""
@@ -82,6 +89,13 @@ class Vault:
         if not content.get(SIGNING_KEY):
             content[SIGNING_KEY] = signatures.make_key()
             added.append(SIGNING_KEY)
+        for name in MACHINE_SECRETS:
+            if name not in content.setdefault("machine_secrets", {}):
+                content["machine_secrets"][name] = random_value()
+                added.append(name)
+        if not content.get(INSIDE_CA):
+            content[INSIDE_CA] = inside_authority.make_authority(f"beanft {self.state.name}")
+            added.append(INSIDE_CA)
         return added
 
     def former_value(self) -> str:
@@ -118,11 +132,20 @@ class Vault:
         self.allowed_signers.chmod(0o644)
         return ["allowed_signers"]
 
+    def ensure_inside_ca(self, certificate: str) -> list[str]:
+        """Have the authority's certificate in a file, for who asks the environment's machines."""
+        if self.inside_ca.exists() and self.inside_ca.read_text() == certificate:
+            return []
+        vault_file.replace(self.inside_ca, certificate.encode())
+        self.inside_ca.chmod(0o644)
+        return [self.inside_ca.name]
+
     def rotate(self, name: str, source: Path | None) -> None:
         """Give a secret a new value: a random one, or what is in a file."""
         with self.locked():
             content = self.read()
-            names = sorted([*content.get("secrets", {}), SIGNING_KEY])
+            machines = content.get("machine_secrets", {})
+            names = sorted([*content.get("secrets", {}), *machines, SIGNING_KEY])
             if name not in names:
                 raise VaultProblem(
                     f"no secret '{name}' in {self.path}; there are: {', '.join(names)}. "
@@ -134,7 +157,8 @@ class Vault:
                 # First: what the new key signs has to be known, and a key that is none is noticed.
                 self.ensure_signer(content[SIGNING_KEY])
             else:
-                content["secrets"][name] = value or random_value()
+                holder = machines if name in machines else content["secrets"]
+                holder[name] = value or random_value()
             vault_file.write(self.path, content)
 
     def show(self) -> list[tuple[str, str]]:
@@ -142,11 +166,22 @@ class Vault:
         content = self.read()
         rows = [
             (name, hashlib.sha256(value.encode()).hexdigest()[:12])
-            for name, value in sorted(content.get("secrets", {}).items())
+            for name, value in sorted(
+                [*content.get("secrets", {}).items(), *content.get("machine_secrets", {}).items()]
+            )
         ]
         if content.get(SIGNING_KEY):
             public = signatures.public_key(content[SIGNING_KEY])
             rows.append((SIGNING_KEY, signatures.fingerprint(public)))
+        if content.get(INSIDE_CA):
+            certificate = content[INSIDE_CA]["certificate"]
+            try:
+                rows.append((INSIDE_CA, inside_authority.fingerprint(certificate)))
+            except ValueError as error:
+                raise VaultProblem(
+                    f"'{INSIDE_CA}' in {self.path} has no certificate: bring it back by 'bin/vault edit', or remove "
+                    "all of it, and 'bin/vault ensure' makes another authority"
+                ) from error
         return rows
 
     def edit(self) -> None:

@@ -18,6 +18,9 @@ from typing import Any
 import pytest
 import yaml
 from ansible.errors import AnsibleLookupError
+from cryptography import x509
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 ROOT = Path(__file__).parents[2]
 Load = Callable[[str], ModuleType]
@@ -99,7 +102,8 @@ def mode(path: Path) -> int:
 
 def test_ensure_makes_it_once(tree: Tree) -> None:
     text = tree.script("ensure")
-    assert "made password, beanft_secret_key, signing_key, allowed_signers" in text
+    made = "password, beanft_secret_key, signing_key, data_database_password, data_queue_password, inside_ca"
+    assert f"made {made}, allowed_signers, inside-ca.pem in " in text
     content = tree.content()
     assert re.fullmatch("[A-Za-z0-9]{64}", content["secrets"]["beanft_secret_key"])
     assert content["signing_key"].startswith("-----BEGIN OPENSSH PRIVATE KEY-----\n")
@@ -125,6 +129,8 @@ def test_nothing_printed_is_secret(tree: Tree) -> None:
     text += tree.run("show")
     password = (tree.state / "vault-password").read_text().strip()
     inner = content["signing_key"].splitlines()[1:-1]
+    inner += content["inside_ca"]["key"].splitlines()[1:-1]
+    inner += content["machine_secrets"].values()
     for secret in (password, content["secrets"]["beanft_secret_key"], *inner):
         assert secret not in text
 
@@ -168,6 +174,51 @@ def test_rotate_from_a_file_takes_every_letter(tree: Tree, tmp_path: Path) -> No
     (tmp_path / "own").write_text(value + "\n")
     tree.run("rotate", "beanft_secret_key", FROM=str(tmp_path / "own"))
     assert tree.content()["secrets"]["beanft_secret_key"] == value
+
+
+def test_secrets_of_machines_are_no_secrets_of_the_swarm(tree: Tree) -> None:
+    tree.run("ensure")
+    before = tree.content()
+    assert set(before["machine_secrets"]) == {"data_database_password", "data_queue_password"}
+    assert set(before["secrets"]) == {"beanft_secret_key"}
+    for value in before["machine_secrets"].values():
+        assert re.fullmatch("[A-Za-z0-9]{64}", value)
+    tree.run("rotate", "data_queue_password")
+    after = tree.content()
+    assert after["machine_secrets"].pop("data_queue_password") != before["machine_secrets"].pop(
+        "data_queue_password"
+    )
+    assert after == before
+
+
+def test_authority_signs_machines_and_nothing_else(tree: Tree) -> None:
+    tree.run("ensure")
+    made = tree.content()["inside_ca"]
+    public = tree.state / "inside-ca.pem"
+    assert public.read_text() == made["certificate"]
+    assert mode(public) == 0o644
+    certificate = x509.load_pem_x509_certificate(made["certificate"].encode())
+    certificate.verify_directly_issued_by(certificate)
+    rights = certificate.extensions.get_extension_for_class(x509.BasicConstraints)
+    assert (rights.critical, rights.value.ca, rights.value.path_length) == (True, True, 0)
+    usage = certificate.extensions.get_extension_for_class(x509.KeyUsage).value
+    assert (usage.key_cert_sign, usage.digital_signature) == (True, False)
+    key = load_pem_private_key(made["key"].encode(), None)
+    assert key.public_key() == certificate.public_key()
+    # Whoever removes the file gets it back, and whoever changes it.
+    public.write_text("another")
+    assert tree.run("ensure").startswith("vault: made inside-ca.pem in ")
+    assert public.read_text() == made["certificate"]
+    mark = certificate.fingerprint(SHA256()).hex()
+    assert re.search(rf"^inside_ca +SHA256:{mark}$", tree.run("show"), re.MULTILINE)
+
+
+def test_authority_without_a_certificate_is_said(tree: Tree) -> None:
+    tree.run("ensure")
+    content = tree.content()
+    content["inside_ca"]["certificate"] = "none"
+    encrypt(tree, yaml.safe_dump(content))
+    assert "'inside_ca' in " in tree.run("show", code=1)
 
 
 def test_rotated_signing_key_leaves_the_former_signer(tree: Tree) -> None:
@@ -215,7 +266,8 @@ def test_rotate_of_an_unknown_name_says_which_there_are(tree: Tree) -> None:
     tree.run("ensure")
     text = tree.run("rotate", "unknown", code=1)
     assert "no secret 'unknown'" in text
-    assert "there are: beanft_secret_key, signing_key." in text
+    names = "beanft_secret_key, data_database_password, data_queue_password, signing_key"
+    assert f"there are: {names}." in text
 
 
 def test_show_gives_the_names_end_in_the_swarm(tree: Tree, tmp_path: Path) -> None:
@@ -293,7 +345,10 @@ def test_what_is_missing_is_added_to_a_vault_of_ones_own(tree: Tree) -> None:
     command += ["--vault-password-file", tree.state / "vault-password"]
     command += ["--output", tree.state / "vault.yml"]
     subprocess.run(command, check=True, capture_output=True)
-    assert "made beanft_secret_key, signing_key, allowed_signers" in tree.run("ensure")
+    text = tree.run("ensure")
+    assert (
+        "made beanft_secret_key, signing_key, data_database_password, data_queue_password" in text
+    )
     assert tree.content()["secrets"]["beanft_database_url"] == "sqlite"
 
 
@@ -306,6 +361,9 @@ def test_what_is_missing_is_added_to_a_vault_of_ones_own(tree: Tree) -> None:
         ("secrets: {hidden: ''}", "these secrets are no text, or empty: hidden"),
         ("secrets: {}\nsigning_key: 5", "has to have 'secrets'"),
         ("a: b\n c: sesame", "line 2 of the vault"),
+        ("machine_secrets: [a]", "'machine_secrets' and 'inside_ca' are names to values"),
+        ("machine_secrets: {hidden: 12345}", "these secrets are no text, or empty: hidden"),
+        ("inside_ca: {key: hidden}", "has to have 'key' and 'certificate'"),
     ],
 )
 def test_vault_in_another_form_is_refused(tree: Tree, text: str, sentence: str) -> None:

@@ -24,7 +24,8 @@ DOCUMENTATION = """
 name: vaulted
 short_description: What is in an environment's vault
 description:
-  - Returns what C(bin/vault) keeps in a file that is encrypted by Ansible Vault, C(secrets) by name and C(signing_key).
+  - Returns what C(bin/vault) keeps in a file that is encrypted by Ansible Vault, C(secrets) and
+    C(machine_secrets) by name, C(signing_key) and C(inside_ca).
   - The password is in the file that the environment variable E(VAULT_PASSWORD_FILE) names, or in C(vault-password)
     beside the vault, so that a play needs no options for it.
 options:

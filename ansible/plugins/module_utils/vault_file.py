@@ -1,7 +1,8 @@
 """The vault: one file of an environment's secrets, encrypted as Ansible Vault does.
 
 Used by the lookup `vaulted` and by programs in bin/, on the control machine only. In it are
-`secrets`, name to value, each of which becomes a secret of the Swarm, and `signing_key`.
+`secrets`, name to value, each of which becomes a secret of the Swarm, `machine_secrets`, name to value, of what runs
+outside it, `signing_key`, and `inside_ca`, the authority with its `key` and `certificate`.
 """
 
 from __future__ import annotations
@@ -83,14 +84,25 @@ def checked(vault: Path, text: bytes) -> dict[str, Any]:
             f"{where}the vault {vault} is no YAML: 'bin/vault edit' mends it"
         ) from None
     content = {} if content is None else content
-    form = isinstance(content, dict) and isinstance(content.get("secrets", {}), dict)
+    parts = ("secrets", "machine_secrets", "inside_ca")
+    form = isinstance(content, dict) and all(
+        isinstance(content.get(part, {}), dict) for part in parts
+    )
     if not form or not isinstance(content.get("signing_key", ""), str):
         raise VaultProblem(
-            f"the vault {vault} has to have 'secrets' (name to value) and 'signing_key': 'bin/vault edit' mends it"
+            f"the vault {vault} has to have 'secrets' (name to value) and 'signing_key', and 'machine_secrets' and "
+            "'inside_ca' are names to values, too: 'bin/vault edit' mends it"
+        )
+    authority = content.get("inside_ca", {})
+    if authority and set(authority) != {"key", "certificate"}:
+        raise VaultProblem(
+            f"'inside_ca' in the vault {vault} has to have 'key' and 'certificate', and nothing else: 'bin/vault "
+            "edit' mends it"
         )
     wrong = [
         str(name)
-        for name, value in content.get("secrets", {}).items()
+        for part in parts
+        for name, value in content.get(part, {}).items()
         if not isinstance(name, str) or not isinstance(value, str) or not value
     ]
     if wrong:

@@ -1,0 +1,115 @@
+"""Group `data`: which machine is in it, who may ask it, and that there can be one such machine only."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ansible.parsing.dataloader import DataLoader  # type: ignore[import-untyped]
+from ansible.template import Templar  # type: ignore[import-untyped]
+
+ROOT = Path(__file__).resolve().parents[2]
+ANSIBLE = ROOT / "ansible"
+
+
+def rendered(path: Path, name: str, **variables: Any) -> Any:
+    """Return a variable of a file, rendered with others."""
+    loader = DataLoader()
+    content = loader.load_from_file(str(path), trusted_as_template=True)
+    templar = Templar(loader=loader, variables={**content, **variables})
+    return templar.template(content[name])
+
+
+@pytest.mark.parametrize(
+    ("data", "nodes", "first"),
+    [
+        (False, 1, "managers,edge"),
+        (False, 5, "managers,edge"),
+        (True, 1, "managers,edge"),
+        (True, 3, "managers,edge,data"),
+        (True, 5, "managers,edge,data"),
+    ],
+)
+def test_the_first_of_three_local_machines_has_the_data(data: bool, nodes: int, first: str) -> None:
+    groups = rendered(
+        ANSIBLE / "roles/cloud_local/vars/main.yml",
+        "_cloud_local_groups",
+        cloud_local_data=data,
+        cloud_local_nodes=nodes,
+        _cloud_local_existing={},
+    )
+    assert groups == [first, "managers,edge", "managers,edge", "workers", "workers"]
+
+
+def facts(address: str, **interfaces: Any) -> dict[str, Any]:
+    """Return a machine's variables, as far as group data needs them."""
+    return {"ansible_facts": {"default_ipv4": {"address": address}, **interfaces}}
+
+
+def clients(groups: dict[str, list[str]], **hostvars: Any) -> Any:
+    """Return the networks that may ask the data's machine."""
+    path = ANSIBLE / "playbooks/vars/data.yml"
+    return rendered(path, "data_clients", groups=groups, hostvars=hostvars)
+
+
+def test_the_swarms_machines_may_ask_and_its_tasks_beside_the_data() -> None:
+    bridge = {"ipv4": {"address": "172.18.0.1", "network": "172.18.0.0", "prefix": "16"}}
+    found = clients(
+        {"managers": ["m1", "m2"], "workers": ["m4"], "data": ["m1"], "edge": ["m1", "m9"]},
+        m1=facts("192.0.2.1", docker_gwbridge=bridge),
+        m2=facts("192.0.2.2"),
+        m4=facts("192.0.2.4"),
+    )
+    assert found == ["192.0.2.1/32", "192.0.2.2/32", "192.0.2.4/32", "172.18.0.0/16"]
+
+
+def test_a_machine_outside_the_swarm_has_no_tasks() -> None:
+    found = clients(
+        {"managers": ["m1"], "data": ["m7"]}, m1=facts("192.0.2.1"), m7=facts("192.0.2.7")
+    )
+    assert found == ["192.0.2.1/32"]
+
+
+def run_machines(tmp_path: Path, *data: str) -> subprocess.CompletedProcess[str]:
+    """Run what every play begins with, on an inventory."""
+    groups = {"managers": ["m1"], "data": data}
+    inventory = tmp_path / "inventory.json"
+    hosts = {name: {"hosts": {key: {} for key in members}} for name, members in groups.items()}
+    inventory.write_text(json.dumps({"all": {"children": hosts}}), encoding="utf-8")
+    return subprocess.run(
+        [
+            Path(sys.executable).parent / "ansible-playbook",
+            "-i",
+            inventory,
+            ANSIBLE / "playbooks/machines.yml",
+        ],
+        env={
+            **os.environ,
+            "ANSIBLE_CONFIG": str(ANSIBLE / "ansible.cfg"),
+            "ANSIBLE_INVENTORY_ENABLED": "ansible.builtin.yaml",
+            "BEANFT_PROVIDER": "local",
+            "BEANFT_ENVIRONMENT": "local",
+        },
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def test_a_second_machine_with_data_is_refused(tmp_path: Path) -> None:
+    done = run_machines(tmp_path, "m1", "m3")
+    assert done.returncode != 0
+    said = " ".join((done.stdout + done.stderr).split())
+    assert "2 machines in the group 'data' (m1, m3), and there can be one" in said
+
+
+@pytest.mark.parametrize("data", [(), ("m1",)], ids=["none", "one"])
+def test_none_or_one_is_good(tmp_path: Path, data: tuple[str, ...]) -> None:
+    done = run_machines(tmp_path, *data)
+    assert done.returncode == 0, done.stdout + done.stderr
