@@ -278,7 +278,7 @@ def is_unreachable(error: sa.exc.SQLAlchemyError) -> bool:
     if error.connection_invalidated or isinstance(error, sa.exc.InterfaceError):
         return True
     if hasattr(error.orig, "sqlstate"):  # psycopg's; one without a state is of the connection
-        state = error.orig.sqlstate
+        state = getattr(error.orig, "sqlstate", None)
         if state is None:
             return isinstance(error, sa.exc.OperationalError)
         return state == READ_ONLY_STATE or state[:2] in UNREACHABLE_CLASSES
