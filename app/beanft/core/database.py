@@ -263,9 +263,9 @@ class Database:
         self.close()
 
 
-def is_busy(error: sa.exc.OperationalError) -> bool:
+def is_busy(error: sa.exc.SQLAlchemyError) -> bool:
     """True when the database was locked by somebody else for too long."""
-    original = error.orig
+    original = getattr(error, "orig", None)
     if getattr(original, "sqlstate", None) in BUSY_STATES:
         return True
     return isinstance(original, sqlite3.OperationalError) and "locked" in str(original)
