@@ -19,8 +19,10 @@ from valkey.exceptions import ConnectionError as LostConnectionError
 from beanft.config import Access, Settings
 from beanft.core.database import Database
 from beanft.core.schema_revision import MIGRATIONS
+from beanft.jobs.fit_process import FitProcess
 from beanft.jobs.models import Job
 from beanft.jobs.queue import open_queue
+from beanft.jobs.runner import Runner
 from beanft.jobs.valkey import ValkeyStorage
 from beanft.ml.plan import Plan
 from beanft.storage.files import Storage
@@ -28,6 +30,7 @@ from beanft.training.sample import SAMPLES
 from beanft.training.service import start_training
 from beanft.uploader.models import Dataset
 from beanft.uploader.service import add_dataset
+from tests.servers import Servers
 
 
 @pytest.fixture
@@ -90,6 +93,50 @@ def test_a_training_starts_while_the_queue_is_away(
     with database.reading() as session:
         assert session.get_one(Job, job.id).state == "queued"
     queue.close()
+
+
+def test_a_server_that_is_away_for_a_moment_costs_no_training(
+    settings: Settings,
+    database: Database,
+    storage: Storage,
+    dataset: Dataset,
+    servers: Servers,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    queue = open_queue(settings)
+    slow = Plan("species", PLAN.features, ("random_forest", "decision_tree"))
+    job = start_training(database, queue, settings.limits, dataset, slow)
+    queue.close()
+    settings = dataclasses.replace(settings, lease_seconds=5.0)
+    worker = Runner(settings, database, storage, lambda: False, lambda _id: None)
+    allow = f"ALTER DATABASE {servers.name} ALLOW_CONNECTIONS"
+    poll, polls = FitProcess.poll, 0
+
+    def cut(fit: FitProcess, seconds: float) -> bool:
+        """Close the database for some seconds of the fit."""
+        nonlocal polls
+        polls += 1
+        if polls == 1:
+            servers.say("postgres", f"{allow} false")
+            cut_off = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = "
+            servers.say("postgres", f"{cut_off}'{servers.name}'")
+        elif polls == 5:
+            servers.say("postgres", f"{allow} true")
+        if polls < 8:  # it isn't over before
+            time.sleep(seconds)
+            return False
+        return poll(fit, seconds)
+
+    monkeypatch.setattr(FitProcess, "poll", cut)
+    try:
+        with capture_logs() as logs:
+            worker.run(job.id)
+    finally:
+        servers.say("postgres", f"{allow} true")
+    with database.reading() as session:
+        done = session.get_one(Job, job.id)
+    assert (done.state, done.attempt) == ("succeeded", 1)
+    assert [line for line in logs if line["event"] == "lease_not_renewed"]
 
 
 def test_a_worker_finds_jobs_while_the_queue_is_away(

@@ -263,9 +263,9 @@ class Database:
         self.close()
 
 
-def is_busy(error: sa.exc.OperationalError) -> bool:
+def is_busy(error: sa.exc.SQLAlchemyError) -> bool:
     """True when the database was locked by somebody else for too long."""
-    original = error.orig
+    original = getattr(error, "orig", None)
     if getattr(original, "sqlstate", None) in BUSY_STATES:
         return True
     return isinstance(original, sqlite3.OperationalError) and "locked" in str(original)
@@ -278,7 +278,7 @@ def is_unreachable(error: sa.exc.SQLAlchemyError) -> bool:
     if error.connection_invalidated or isinstance(error, sa.exc.InterfaceError):
         return True
     if hasattr(error.orig, "sqlstate"):  # psycopg's; one without a state is of the connection
-        state = error.orig.sqlstate
+        state = getattr(error.orig, "sqlstate", None)
         if state is None:
             return isinstance(error, sa.exc.OperationalError)
         return state == READ_ONLY_STATE or state[:2] in UNREACHABLE_CLASSES

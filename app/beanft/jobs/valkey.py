@@ -114,7 +114,6 @@ class ValkeyStorage(MemoryStorage):
 
     def close(self) -> None:
         """Close the connections."""
-        self._client.close()
         self._client.connection_pool.disconnect()
 
     def _note(self, error: ValkeyError | None) -> None:
