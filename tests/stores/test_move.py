@@ -194,6 +194,46 @@ def test_there_and_back(
     assert filled.state() == before
 
 
+def test_what_is_at_the_target_is_put_aside(
+    filled: Filled,
+    environment: str,
+    other: Database,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    source = ["--from", filled.url, "--from-files", str(filled.files)]
+    there = ["move-database", "--put-aside", *source, "--to", environment]
+    assert main(there) == 0, capsys.readouterr().err
+    assert "is schema before_" not in capsys.readouterr().err, "there was nothing"
+    counts = rows_of(other)
+    try:
+        assert main(there) == 0, capsys.readouterr().err
+        aside = capsys.readouterr().err.split(" is schema ")[1].split()[0]
+        assert rows_of(other) == counts
+        with other.reading() as session:
+            users = session.scalar(sa.text(f"SELECT count(*) FROM {aside}.users"))  # noqa: S608
+        assert users == counts["users"]
+    finally:
+        with other.writing() as session:
+            names = session.scalars(
+                sa.text("SELECT nspname FROM pg_namespace WHERE nspname LIKE 'before%'")
+            ).all()
+            for name in names:
+                session.execute(sa.text(f"DROP SCHEMA {name} CASCADE"))
+
+    back = tmp_path / "back"
+    back.mkdir()
+    target = ["--to", f"sqlite:///{back}/db.sqlite3", "--to-files", str(back / "files")]
+    command = ["move-database", "--put-aside", "--from", environment, *target]
+    assert main(command) == 0, capsys.readouterr().err
+    first = {path.name for path in back.iterdir()}
+    assert main(command) == 0, capsys.readouterr().err
+    again = {path.name for path in back.iterdir()}
+    assert first <= again
+    assert any(name.startswith("db.sqlite3.before_") for name in again)
+    assert any(name.startswith("files.before_") for name in again)
+
+
 def test_a_target_that_is_not_empty_is_refused(
     filled: Filled, environment: str, other: Database, capsys: pytest.CaptureFixture[str]
 ) -> None:

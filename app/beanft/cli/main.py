@@ -40,6 +40,11 @@ def _parser() -> argparse.ArgumentParser:
             metavar="DIR",
             help=f"where files {what}, beside SQLite; PostgreSQL has them itself",
         )
+    move.add_argument(
+        "--put-aside",
+        action="store_true",
+        help="give what is at the target another name first, where it has rows",
+    )
     move.add_argument("--json", action="store_true", help="print JSON instead of a table")
 
     models = commands.add_parser("models", help="look after released models")

@@ -40,12 +40,16 @@ def _table(moved: list[Moved]) -> str:
     return "\n".join(lines)
 
 
+def _say_aside(name: str) -> None:
+    print(f"beanft: What was at the target is {name} now.", file=sys.stderr)
+
+
 def move_database(settings: Settings, options: Namespace) -> int:
     """Copy everything, and print what arrived; 1 where it can't be done, with one sentence."""
     try:
         source = _place(settings, "--from", options.source, options.from_files)
         target = _place(settings, "--to", options.target, options.to_files)
-        moved = move(source, target)
+        moved = move(source, target, put_aside=_say_aside if options.put_aside else None)
     except (ConfigError, MoveError, BackupError, MigrationError) as error:
         print(f"beanft: {error}", file=sys.stderr)
         return 1

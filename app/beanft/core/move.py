@@ -9,7 +9,7 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from itertools import islice
@@ -21,7 +21,7 @@ from sqlalchemy.orm import Session
 
 from beanft.config import Access
 from beanft.core import migrate
-from beanft.core.database import Database
+from beanft.core.database import Database, utcnow
 from beanft.core.errors import NotFoundError
 from beanft.core.schema_revision import database_revision, shipped
 from beanft.storage.database import read_chunks, write_chunks
@@ -218,6 +218,35 @@ def _take_time(session: Session, database: Database) -> None:
         session.execute(sa.text("SET LOCAL idle_in_transaction_session_timeout = 0"))
 
 
+def _rows_in(target: Database) -> str | None:
+    """Return the name of a table that has rows, if there is one."""
+    there = set(sa.inspect(target.engine).get_table_names())
+    with target.reading() as session:
+        for table in metadata.sorted_tables:
+            if (
+                table.name in there
+                and session.execute(sa.select(sa.literal(1)).select_from(table).limit(1)).first()
+            ):
+                return table.name
+    return None
+
+
+def _put_aside(target: Database, place: Place) -> str:
+    """Give what is at the target another name, and return that: it is deleted by nobody but people."""
+    name = f"before_{utcnow():%Y%m%d_%H%M%S}"
+    if target.is_postgresql:
+        with target.writing() as session:
+            session.execute(sa.text(f"ALTER SCHEMA public RENAME TO {name}"))
+            session.execute(sa.text("CREATE SCHEMA public"))
+        return f"schema {name}"
+    target.close()
+    file = Path(str(target.engine.url.database))
+    for path in (file, *(file.with_name(file.name + end) for end in ("-wal", "-shm")), place.files):
+        if path is not None and path.exists():
+            path.rename(path.with_name(f"{path.name}.{name}"))
+    return f"{file}.{name}"
+
+
 def _check(source: Database, target: Database, place: Place) -> None:
     """Raise unless the source has this release's schema, and the target too and nothing else."""
     found, head = database_revision(source), shipped().head
@@ -230,14 +259,22 @@ def _check(source: Database, target: Database, place: Place) -> None:
         migrate.upgrade(place.url, place.access)
     if (there := database_revision(target)) != head:
         raise MoveError(f"The target is at revision {there} and the source at {head}.")
-    with target.reading() as session:
-        for table in metadata.sorted_tables:
-            if session.execute(sa.select(sa.literal(1)).select_from(table).limit(1)).first():
-                raise MoveError(f"The target isn't empty: there are rows in {table.name}.")
+    if (name := _rows_in(target)) is not None:
+        raise MoveError(
+            f"The target isn't empty: there are rows in {name}. "
+            "With --put-aside they get another name first."
+        )
 
 
-def move(source_place: Place, target_place: Place) -> list[Moved]:
+def move(
+    source_place: Place, target_place: Place, *, put_aside: Callable[[str], None] | None = None
+) -> list[Moved]:
     """Copy everything from one place to another.
+
+    Args:
+        source_place: from where.
+        target_place: to where.
+        put_aside: what is at the target gets another name, which this is told; without, it is refused.
 
     Returns:
         What arrived: each table, and the files as the last one.
@@ -250,6 +287,9 @@ def move(source_place: Place, target_place: Place) -> list[Moved]:
         Database(source_place.url, source_place.access) as source,
         Database(target_place.url, target_place.access) as target,
     ):
+        older = database_revision(target) not in (None, shipped().head)
+        if put_aside and (older or _rows_in(target) is not None):
+            put_aside(_put_aside(target, target_place))
         _check(source, target, target_place)
         with ExitStack() as undo, source.reading() as reads, target.writing() as writes:
             _take_time(reads, source)
