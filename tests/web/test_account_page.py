@@ -156,11 +156,20 @@ def test_no_key_for_nothing_or_for_what_is_not_there(ada: Any, scopes: list[str]
     assert re.search("Choose at least one|There is no scope", answer.text)
 
 
+@pytest.fixture(autouse=True)
+def clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the time that codes are of stand still: a step ends every 30 seconds, and some tests take two."""
+    now = utcnow()
+    monkeypatch.setattr(second_factor, "utcnow", lambda: now)
+
+
 def app_code(database: Database, user: User, steps: int = 0) -> str:
     found = service.find_user(database, user.id)
     assert found is not None
     assert found.totp_secret is not None
-    return pyotp.TOTP(found.totp_secret).at(utcnow() + steps * dt.timedelta(seconds=30))
+    return pyotp.TOTP(found.totp_secret).at(
+        second_factor.utcnow() + steps * dt.timedelta(seconds=30)
+    )
 
 
 def turn_on(database: Database, user: User, browser: Any) -> list[str]:
