@@ -112,7 +112,7 @@ clean: down ## also remove this checkout's images, tools and reports
 	@bin/clean
 
 ##@ Check
-.PHONY: check lint types unit test-processes test-web test-browser test-previous test-infra test-images molecule test-fleet test-faults
+.PHONY: check lint types unit test-processes test-web test-postgresql test-browser test-previous test-infra test-images molecule test-fleet test-faults
 check: lint types unit test-infra ## linters, types, unit tests: under two minutes
 
 lint: engine ## ruff, yamllint, ansible-lint, shellcheck, hadolint, the Jenkinsfile
@@ -129,6 +129,9 @@ test-processes: tools ## trainings, workers and servers as processes, and files 
 
 test-web: tools ## tests of pages and API
 	@bin/pytest web -q -n 2 tests/web tests/api
+
+test-postgresql: engine ## the same on PostgreSQL and Valkey, in a container
+	@bin/test-postgresql
 
 test-browser: tools ## walks through the running site in Chromium; axe-core on every page
 	@bin/browser

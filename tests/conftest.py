@@ -16,13 +16,17 @@ from flask import Flask
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
-from beanft.config import Settings, load_settings
+from beanft.config import Settings
 from beanft.core.database import Database
 from beanft.extensions import NAME, Site
+from beanft.storage.choose import open_storage
+from beanft.storage.files import Storage
 from beanft.training.models import Model
 from beanft.training.sample import SAMPLES
 from beanft.users import keys, service
 from beanft.users.models import User
+from tests.kept import Kept, KeptFiles, KeptRows
+from tests.servers import STORES, Servers, settings_of
 
 PASSWORD = "a good long password"
 
@@ -37,35 +41,65 @@ def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.fixture(scope="session")
+def servers(worker_id: str) -> Iterator[Servers]:
+    """The database and the queue of this test process, on servers."""
+    found = Servers(int(worker_id.removeprefix("gw")) if worker_id != "master" else 0)
+    yield found
+    found.close()
+
+
 @pytest.fixture
-def settings(tmp_path: Path, empty_database: Path) -> Settings:
-    """Settings of an installation below the test's own directory."""
+def places(tmp_path: Path, request: pytest.FixtureRequest) -> dict[str, str]:
+    """Where an installation of the test's own keeps what it keeps, as the environment says it."""
+    files = {"BEANFT_STORAGE_PATH": f"{tmp_path}/files"}
+    if STORES:
+        servers: Servers = request.getfixturevalue("servers")
+        servers.empty()
+        return {**files, **servers.places()}
     (tmp_path / "db").mkdir()
-    shutil.copy(empty_database, tmp_path / "db" / "beanft.sqlite3")
-    return load_settings(
-        {
-            "BEANFT_ENVIRONMENT": "test",
-            "BEANFT_DATABASE_URL": f"sqlite:///{tmp_path}/db/beanft.sqlite3",
-            "BEANFT_QUEUE_PATH": f"{tmp_path}/db/queue.sqlite3",
-            "BEANFT_STORAGE_PATH": f"{tmp_path}/files",
-            "BEANFT_RUN_DIR": f"{tmp_path}/run",
-            "BEANFT_SECRETS_DIR": f"{tmp_path}/secrets",
-            "BEANFT_VERSION": "1.2.3",
-            "BEANFT_REVISION": "0123abcd",
-            "BEANFT_KEY_CACHE_SECONDS": "0.2",
-            "BEANFT_UPLOAD_MAX_BYTES": "1000000",
-            "BEANFT_API_MAX_BYTES": "1000000",
-            "BEANFT_PREDICT_MAX_ROWS": "1000",
-        }
+    shutil.copy(request.getfixturevalue("empty_database"), tmp_path / "db" / "beanft.sqlite3")
+    return {
+        **files,
+        "BEANFT_DATABASE_URL": f"sqlite:///{tmp_path}/db/beanft.sqlite3",
+        "BEANFT_QUEUE_PATH": f"{tmp_path}/db/queue.sqlite3",
+        "BEANFT_SECRETS_DIR": f"{tmp_path}/secrets",
+    }
+
+
+@pytest.fixture
+def settings(tmp_path: Path, places: dict[str, str]) -> Settings:
+    """Settings of an installation of the test's own."""
+    return settings_of(
+        places,
+        BEANFT_RUN_DIR=f"{tmp_path}/run",
+        BEANFT_VERSION="1.2.3",
+        BEANFT_REVISION="0123abcd",
+        BEANFT_KEY_CACHE_SECONDS="0.2",
+        BEANFT_UPLOAD_MAX_BYTES="1000000",
+        BEANFT_API_MAX_BYTES="1000000",
+        BEANFT_PREDICT_MAX_ROWS="1000",
     )
 
 
 @pytest.fixture
 def database(settings: Settings) -> Iterator[Database]:
     """The test's database."""
-    database = Database(settings.database_url)
+    database = Database(settings.database_url, settings.database_access)
     yield database
     database.close()
+
+
+@pytest.fixture
+def storage(settings: Settings, database: Database) -> Storage:
+    """Where the test's files are."""
+    return open_storage(settings, database)
+
+
+@pytest.fixture
+def kept_files(settings: Settings, database: Database) -> Kept:
+    """The same behind the application's back."""
+    return KeptRows(database) if STORES else KeptFiles(settings.storage_path)
 
 
 def _close(app: Flask) -> None:
@@ -74,7 +108,7 @@ def _close(app: Flask) -> None:
         site.recorder.close()
     site.database.close()
     if "queue" in site.__dict__:
-        site.queue.huey.storage.close()
+        site.queue.close()
 
 
 @pytest.fixture
@@ -205,11 +239,8 @@ def train() -> Callable[..., Any]:
 
 
 @pytest.fixture
-def make_model(database: Database, settings: Settings) -> Callable[..., Model]:
+def make_model(database: Database, storage: Storage) -> Callable[..., Model]:
     """Return a function that stores a trained model for somebody, with more fields if given."""
-    from beanft.storage.files import FileStorage
-
-    storage = FileStorage(settings.storage_path)
 
     def act(trained: Any, user_id: str | None, **fields: Any) -> Model:
         kept = storage.save("models", "onnx", io.BytesIO(trained.content), most=10**9)
@@ -232,12 +263,11 @@ def make_model(database: Database, settings: Settings) -> Callable[..., Model]:
 
 
 @pytest.fixture
-def sample(database: Database, settings: Settings) -> dict[str, Any]:
+def sample(database: Database, storage: Storage) -> dict[str, Any]:
     """Release the sample model."""
-    from beanft.storage.files import FileStorage
     from beanft.training.sample import ensure_sample
 
-    return ensure_sample(database, FileStorage(settings.storage_path))
+    return ensure_sample(database, storage)
 
 
 @dataclasses.dataclass

@@ -11,11 +11,14 @@ import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import SplitResult, urlsplit
 
 ENVIRONMENTS = ("development", "test", "local", "staging", "production")
 RELAXED_ENVIRONMENTS = ("development", "test")
 SECRET_KEY_FILE = "beanft_secret_key"  # noqa: S105 - the name of a file, not a secret
 SECRET_KEY_MIN_CHARS = 32
+DATABASE_PASSWORD_FILE = "beanft_database_password"  # noqa: S105 - likewise
+QUEUE_PASSWORD_FILE = "beanft_queue_password"  # noqa: S105 - likewise
 
 
 class ConfigError(Exception):
@@ -42,6 +45,14 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
+class Access:
+    """How a server knows us and we know it: the password, and the CA that its certificate is of."""
+
+    password: str | None = field(default=None, repr=False)
+    ca: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """Everything that differs between two installations."""
 
@@ -50,8 +61,12 @@ class Settings:
     host: str = "0.0.0.0"  # noqa: S104 - in a container; the network decides who gets here
     port: int = 8000
     database_url: str = "sqlite:////var/lib/beanft/db/beanft.sqlite3"
+    database_access: Access = field(default_factory=Access)
     queue_path: Path = Path("/var/lib/beanft/db/queue.sqlite3")
+    queue_url: str | None = None  # of Valkey; without one the queue is the file above
+    queue_access: Access = field(default_factory=Access)
     storage_path: Path = Path("/var/lib/beanft/files")
+    file_cache_bytes: int = 1_000_000_000
     run_dir: Path = Path("/run/beanft")
     drain_seconds: float = 3.0
     cookie_secure: bool = True
@@ -123,6 +138,129 @@ def _secret_key(env: Mapping[str, str], environment: str) -> str:
     return secret
 
 
+def _password(env: Mapping[str, str], file: str) -> str | None:
+    path = Path(env.get("BEANFT_SECRETS_DIR") or "/run/secrets") / file
+    try:
+        return path.read_text(encoding="utf-8").strip() or None
+    except OSError:
+        return None
+
+
+def _ca(env: Mapping[str, str], name: str) -> Path | None:
+    text = env.get(name)
+    if not text:
+        return None
+    if not Path(text).is_file():
+        raise ConfigError(f"{name} names {text}, and there is no such file.")
+    return Path(text)
+
+
+def _server(name: str, text: str, form: str) -> SplitResult:
+    """Take a server's address apart; what is secret, or weakens the connection, isn't in it."""
+    problem = ConfigError(f"{name} must look like {form}.")
+    try:
+        found = urlsplit(text)
+        port = found.port
+    except ValueError:
+        raise problem from None
+    if found.password is not None:
+        raise ConfigError(f"{name} has a password in it: put that into a secret file instead.")
+    if not found.username or not found.hostname or not found.path.strip("/") or port == 0:
+        raise problem
+    if found.query or found.fragment:
+        raise ConfigError(f"{name} has options behind its path: {form} is all that it may say.")
+    return found
+
+
+def _access(
+    env: Mapping[str, str], what: str, file: str, environment: str, *, encrypted: bool = True
+) -> Access:
+    """Return how to get at a server; outside development and test it has to be the safe way.
+
+    Args:
+        env: the environment.
+        what: begins the names of the server's settings.
+        file: the name of the password's file.
+        environment: where this runs.
+        encrypted: whether the address says that the connection is to be.
+
+    """
+    access = Access(_password(env, file), _ca(env, f"{what}_CA"))
+    if environment in RELAXED_ENVIRONMENTS:
+        return access
+    if access.password is None:
+        folder = env.get("BEANFT_SECRETS_DIR") or "/run/secrets"
+        raise ConfigError(
+            f"beanft refuses to start in {environment!r} without the password for {what}_URL: "
+            f"put it in {folder}/{file}."
+        )
+    if not encrypted:
+        raise ConfigError(f"{what}_URL must begin with valkeys:// in {environment!r}: with TLS.")
+    if access.ca is None:
+        raise ConfigError(
+            f"beanft refuses to start in {environment!r} without {what}_CA: "
+            f"name the file with the CA of the server in {what}_URL."
+        )
+    return access
+
+
+def check_database_url(name: str, text: str) -> bool:
+    """Return whether an address is PostgreSQL's.
+
+    Args:
+        name: what the address is the value of.
+        text: the address.
+
+    Raises:
+        ConfigError: it is neither PostgreSQL's nor SQLite's, or says what it may not.
+
+    """
+    if text.startswith("sqlite:///"):
+        return False
+    form = "postgresql+psycopg://USER@HOST/DATABASE"
+    if not text.startswith("postgresql+psycopg://"):
+        raise ConfigError(f"{name} must look like {form} or sqlite:///FILE.")
+    _server(name, text, form)
+    return True
+
+
+def _database(env: Mapping[str, str], environment: str, preset: str) -> tuple[str, Access]:
+    url = env.get("BEANFT_DATABASE_URL") or preset
+    if check_database_url("BEANFT_DATABASE_URL", url):
+        return url, _access(env, "BEANFT_DATABASE", DATABASE_PASSWORD_FILE, environment)
+    if env.get("BEANFT_DATABASE_CA"):
+        raise ConfigError("BEANFT_DATABASE_CA is for PostgreSQL; BEANFT_DATABASE_URL names none.")
+    return url, Access()
+
+
+def _queue(
+    env: Mapping[str, str], environment: str, database_url: str
+) -> tuple[str | None, Access]:
+    url = env.get("BEANFT_QUEUE_URL")
+    if not url:
+        if env.get("BEANFT_QUEUE_CA"):
+            raise ConfigError("BEANFT_QUEUE_CA is for Valkey; there is no BEANFT_QUEUE_URL.")
+        if environment not in RELAXED_ENVIRONMENTS and not database_url.startswith("sqlite"):
+            raise ConfigError(
+                f"beanft refuses to start in {environment!r} with PostgreSQL and a queue in a "
+                "file, which other machines don't see: set BEANFT_QUEUE_URL."
+            )
+        return None, Access()
+    if env.get("BEANFT_QUEUE_PATH"):
+        raise ConfigError("BEANFT_QUEUE_URL and BEANFT_QUEUE_PATH exclude each other: set one.")
+    form = "valkeys://USER@HOST/NUMBER"
+    if not url.startswith(("valkeys://", "valkey://")):
+        raise ConfigError(f"BEANFT_QUEUE_URL must look like {form}.")
+    found = _server("BEANFT_QUEUE_URL", url, form)
+    if not found.path[1:].isdecimal():
+        raise ConfigError(f"BEANFT_QUEUE_URL must look like {form}.")
+    encrypted = found.scheme == "valkeys"
+    access = _access(env, "BEANFT_QUEUE", QUEUE_PASSWORD_FILE, environment, encrypted=encrypted)
+    if access.ca is not None and not encrypted:
+        raise ConfigError("BEANFT_QUEUE_CA is for valkeys://; BEANFT_QUEUE_URL has no TLS.")
+    return url, access
+
+
 def _limits(env: Mapping[str, str]) -> Limits:
     preset = Limits()
 
@@ -147,14 +285,21 @@ def load_settings(env: Mapping[str, str] | None = None) -> Settings:
             f"BEANFT_ENVIRONMENT must be one of {', '.join(ENVIRONMENTS)}, not {environment!r}."
         )
     preset = Settings(environment=environment, secret_key="")
+    secret_key = _secret_key(env, environment)
+    database_url, database_access = _database(env, environment, preset.database_url)
+    queue_url, queue_access = _queue(env, environment, database_url)
     return Settings(
         environment=environment,
-        secret_key=_secret_key(env, environment),
+        secret_key=secret_key,
         host=env.get("BEANFT_HOST") or preset.host,
         port=_integer(env, "BEANFT_PORT", preset.port),
-        database_url=env.get("BEANFT_DATABASE_URL") or preset.database_url,
+        database_url=database_url,
+        database_access=database_access,
         queue_path=Path(env.get("BEANFT_QUEUE_PATH") or preset.queue_path),
+        queue_url=queue_url,
+        queue_access=queue_access,
         storage_path=Path(env.get("BEANFT_STORAGE_PATH") or preset.storage_path),
+        file_cache_bytes=_integer(env, "BEANFT_FILE_CACHE_BYTES", preset.file_cache_bytes),
         run_dir=Path(env.get("BEANFT_RUN_DIR") or preset.run_dir),
         drain_seconds=_number(env, "BEANFT_DRAIN_SECONDS", preset.drain_seconds),
         cookie_secure=_boolean(

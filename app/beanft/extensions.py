@@ -14,7 +14,8 @@ from beanft.core.database import Database
 from beanft.core.metrics import Metrics
 from beanft.predictions.recorder import Recorder
 from beanft.predictions.service import Artefacts, Predictor
-from beanft.storage.files import FileStorage, Storage
+from beanft.storage.choose import open_storage
+from beanft.storage.files import Storage
 from beanft.users.keys import KeyRing
 
 if TYPE_CHECKING:
@@ -34,20 +35,20 @@ class Site:
     @cached_property
     def database(self) -> Database:
         """The database."""
-        return Database(self.settings.database_url)
+        return Database(self.settings.database_url, self.settings.database_access)
 
     @cached_property
     def storage(self) -> Storage:
         """Where files are."""
-        return FileStorage(self.settings.storage_path)
+        return open_storage(self.settings, self.database)
 
     @cached_property
     def queue(self) -> JobQueue:
         """Where jobs are announced."""
         # Imported late: most processes of the API never announce one, and it costs 0.1 s.
-        from beanft.jobs.queue import JobQueue
+        from beanft.jobs.queue import open_queue
 
-        return JobQueue(self.settings.queue_path)
+        return open_queue(self.settings)
 
     @cached_property
     def artefacts(self) -> Artefacts:

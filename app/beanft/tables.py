@@ -6,6 +6,7 @@ from beanft.core.database import Base
 from beanft.jobs.models import Job
 from beanft.predictions.models import InputCount, Prediction
 from beanft.security.throttle import Throttle
+from beanft.storage.models import FileChunk, FileRecord
 from beanft.training.models import Model, ModelShare
 from beanft.uploader.models import Dataset, IdempotencyKey
 from beanft.users.models import ApiKey, LoginLink, RecoveryCode, User, UserSession
@@ -13,5 +14,6 @@ from beanft.users.models import ApiKey, LoginLink, RecoveryCode, User, UserSessi
 TABLES = (
     *(User, UserSession, LoginLink, RecoveryCode, ApiKey, Throttle),
     *(Dataset, IdempotencyKey, Model, ModelShare, Job, Prediction, InputCount),
+    *(FileRecord, FileChunk),
 )
 metadata = Base.metadata

@@ -5,11 +5,15 @@ from __future__ import annotations
 from alembic import context
 
 from beanft.config import load_settings
-from beanft.core.migrate import migration_engine
+from beanft.core.migrate import MIGRATION_LOCK, migration_engine
 from beanft.tables import metadata
 
 config = context.config
-engine = migration_engine(config.attributes.get("url") or load_settings().database_url)
+url, access = config.attributes.get("url"), config.attributes.get("access")
+if not url:  # alembic's own command line
+    settings = load_settings()
+    url, access = settings.database_url, settings.database_access
+engine = migration_engine(url, access)
 sqlite = engine.dialect.name == "sqlite"
 try:
     with engine.connect() as connection:
@@ -22,6 +26,10 @@ try:
             transactional_ddl=True,
         )
         with context.begin_transaction():
+            if not sqlite:
+                # Two at once: the second one waits, and then finds nothing to do. SQLite's
+                # write lock does the same.
+                connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({MIGRATION_LOCK})")
             context.run_migrations()
             if sqlite and (
                 broken := connection.exec_driver_sql("PRAGMA foreign_key_check").first()

@@ -15,6 +15,7 @@ from beanft.core.database import Database
 from beanft.training.models import Model
 from beanft.training.sample import SAMPLES
 from beanft.users import keys
+from tests.kept import Kept
 
 ROW = {"sepal_length": 5.1, "sepal_width": 3.5, "petal_length": 1.4, "petal_width": 0.2}
 PROBLEM = "application/problem+json"
@@ -206,9 +207,8 @@ def test_released_models_answer_everybody_with_a_key(caller: Any, sample: Any) -
     assert answer.json["predictions"] == [{"label": "setosa"}]
 
 
-def test_a_damaged_model_is_not_served(caller: Any, model: Model, settings: Any) -> None:
-    file = settings.storage_path / model.storage_key
-    file.write_bytes(file.read_bytes() + b"x")
+def test_a_damaged_model_is_not_served(caller: Any, model: Model, kept_files: Kept) -> None:
+    kept_files.write(model.storage_key, kept_files.read(model.storage_key) + b"x")
     body = check_problem(caller.post(path(model), json={"rows": [ROW]}), 503)
     assert "checksum" in body["detail"]
 

@@ -18,7 +18,7 @@ from werkzeug.serving import make_server
 from beanft.config import Settings
 from beanft.core.database import Database
 from beanft.jobs.runner import Runner
-from beanft.storage.files import FileStorage
+from beanft.storage.files import Storage
 from beanft.training.sample import SAMPLES
 from beanft.users import keys
 
@@ -70,7 +70,9 @@ def test_it_is_one_small_file_without_dependencies() -> None:
     assert names <= sys.stdlib_module_names
 
 
-def test_from_a_file_to_predictions(client: Any, settings: Settings, database: Database) -> None:
+def test_from_a_file_to_predictions(
+    client: Any, settings: Settings, database: Database, storage: Storage
+) -> None:
     assert client.version() == {"version": "1.2.3", "revision": "0123abcd"}
     dataset = client.upload(SAMPLES / "iris.csv")
     assert (dataset.name, dataset.rows, len(dataset.profile["columns"])) == ("iris.csv", 120, 5)
@@ -84,7 +86,6 @@ def test_from_a_file_to_predictions(client: Any, settings: Settings, database: D
     started = client.train(dataset.id, "species", estimators=["decision_tree"], name="flowers")
     with pytest.raises(beanft_client.TrainingError, match="more than 0 seconds"):
         client.wait(started, seconds=0, every=0.01)
-    storage = FileStorage(settings.storage_path)
     runner = Runner(settings, database, storage, lambda: False, lambda _job: None)
     worker = threading.Thread(target=runner.run, args=(started.id,))
     worker.start()

@@ -23,6 +23,7 @@ from beanft.uploader.models import Dataset, IdempotencyKey
 from beanft.users import keys
 from beanft.users.models import User
 from beanft.wsgi import create_api
+from tests.kept import Kept
 
 PATH = "/api/v1/datasets"
 BODY = b"a,b\n1,x\n2,y\n"
@@ -46,11 +47,11 @@ def count(database: Database) -> int:
         return int(session.scalar(sa.select(sa.func.count()).select_from(Dataset)) or 0)
 
 
-def files(settings: Settings) -> int:
-    return sum(path.is_file() for path in settings.storage_path.rglob("*"))
+def files(kept_files: Kept) -> int:
+    return len(kept_files.stored())
 
 
-def test_store_list_look_delete(caller: Any, settings: Settings) -> None:
+def test_store_list_look_delete(caller: Any, kept_files: Kept) -> None:
     made = send(caller)
     assert made.status_code == 201
     assert "Idempotent-Replay" not in made.headers
@@ -67,7 +68,7 @@ def test_store_list_look_delete(caller: Any, settings: Settings) -> None:
     assert (gone.status_code, gone.data) == (204, b"")
     check_problem(caller.get(made.location), 404)
     check_problem(caller.client.delete(made.location, headers=caller.headers), 404)
-    assert files(settings) == 1
+    assert files(kept_files) == 1
 
 
 def test_what_others_stored_is_not_there(
@@ -87,7 +88,7 @@ def test_what_others_stored_is_not_there(
 
 
 def test_the_same_key_again_is_the_same_data_set(
-    caller: Any, settings: Settings, database: Database
+    caller: Any, kept_files: Kept, database: Database
 ) -> None:
     first = send(caller, key="order 1")
     for _ in range(2):
@@ -96,10 +97,10 @@ def test_the_same_key_again_is_the_same_data_set(
         assert again.headers["Idempotent-Replay"] == "true"
         assert again.location == first.location
         assert again.json == first.json
-    assert (count(database), files(settings)) == (1, 1)
+    assert (count(database), files(kept_files)) == (1, 1)
     assert "another name or body" in check_problem(send(caller, BODY + b"3,z\n", "order 1"), 422)
     check_problem(send(caller, key="order 1", name="other.csv"), 422)
-    assert (count(database), files(settings)) == (1, 1)
+    assert (count(database), files(kept_files)) == (1, 1)
 
 
 def test_a_refused_request_uses_its_key_up_for_nothing(caller: Any, database: Database) -> None:
@@ -127,7 +128,7 @@ def tasks(settings: Settings) -> Iterator[list[Flask]]:
 
 
 def test_at_once_at_several_tasks_it_is_stored_once(
-    tasks: list[Flask], caller: Any, settings: Settings, database: Database
+    tasks: list[Flask], caller: Any, kept_files: Kept, database: Database
 ) -> None:
     together = threading.Barrier(len(tasks))
 
@@ -143,7 +144,7 @@ def test_at_once_at_several_tasks_it_is_stored_once(
             assert len({answer.json["id"] for answer in answers}) == 1
             replays = [answer.headers.get("Idempotent-Replay") for answer in answers]
             assert sorted(map(str, replays)) == ["None", "true", "true", "true"]
-    assert (count(database), files(settings)) == (10, 10)
+    assert (count(database), files(kept_files)) == (10, 10)
 
 
 class _Late(io.BytesIO):
@@ -161,7 +162,7 @@ class _Late(io.BytesIO):
 
 
 def test_the_slower_of_two_gets_the_quickers(
-    caller: Any, tasks: list[Flask], settings: Settings, database: Database
+    caller: Any, tasks: list[Flask], settings: Settings, kept_files: Kept, database: Database
 ) -> None:
     quicker = dataclasses.replace(caller, client=tasks[0].test_client())
     body = _Late(BODY, lambda: send(quicker, key="k"))
@@ -176,7 +177,7 @@ def test_the_slower_of_two_gets_the_quickers(
     )
     assert replayed
     assert caller.get(PATH).json["datasets"][0]["id"] == found.id
-    assert (count(database), files(settings)) == (1, 1)
+    assert (count(database), files(kept_files)) == (1, 1)
 
 
 @pytest.mark.parametrize("key", ["", "x" * 101, "a\tb", "\xe9"])
@@ -189,7 +190,9 @@ def test_keys_of_any_printable_kind(caller: Any) -> None:
         assert send(caller, key=key).status_code == 201
 
 
-def test_limits_are_the_pages(caller: Any, settings: Settings, database: Database) -> None:
+def test_limits_are_the_pages(
+    caller: Any, settings: Settings, kept_files: Kept, database: Database
+) -> None:
     check_problem(caller.post(PATH, data=BODY, content_type="application/json"), 415)
     most = settings.limits.upload_max_bytes
     check_problem(send(caller, b"a,b\n" + b"1,2\n" * (most // 4)), 413)
@@ -202,7 +205,7 @@ def test_limits_are_the_pages(caller: Any, settings: Settings, database: Databas
     assert (again.status_code, again.headers["Idempotent-Replay"]) == (201, "true")
     caller.client.delete(again.location, headers=caller.headers)
     assert send(caller, key="one more").status_code == 201
-    assert files(settings) == count(database) == settings.limits.datasets_per_user
+    assert files(kept_files) == count(database) == settings.limits.datasets_per_user
 
 
 def test_a_file_larger_than_predictions_may_be(
@@ -216,7 +219,7 @@ def test_a_file_larger_than_predictions_may_be(
 
 
 def test_a_body_that_was_cut_off_is_not_stored(
-    caller: Any, settings: Settings, database: Database
+    caller: Any, kept_files: Kept, database: Database
 ) -> None:
     cut = {"CONTENT_LENGTH": str(len(BODY) + 1)}
     chunked = {"HTTP_TRANSFER_ENCODING": "chunked"}
@@ -230,7 +233,7 @@ def test_a_body_that_was_cut_off_is_not_stored(
                 environ_overrides={"wsgi.input_terminated": True, **environ},
             )
             assert said in check_problem(answer, status)
-    assert (count(database), files(settings)) == (0, 0)
+    assert (count(database), files(kept_files)) == (0, 0)
     assert send(caller, key="k").status_code == 201
 
 

@@ -19,7 +19,7 @@ from beanft.config import Settings, load_settings
 from beanft.core import migrate
 from beanft.core.database import Database
 from beanft.jobs.models import Job
-from beanft.jobs.queue import JobQueue
+from beanft.jobs.queue import open_queue
 from beanft.ml.csv_text import CsvLimits
 from beanft.ml.plan import Plan
 from beanft.ml.profile import profile_csv
@@ -167,7 +167,7 @@ def start_fit(site: Installation) -> str:
             name="noise.csv",
             source=content,
         )
-        queue = JobQueue(settings.queue_path)
+        queue = open_queue(settings)
         return start_training(database, queue, settings.limits, dataset, plan).id
 
 

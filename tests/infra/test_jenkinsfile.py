@@ -26,6 +26,7 @@ ORDER = [
     "unit",
     "test-processes",
     "test-web",
+    "test-postgresql",
     "test-browser",
     "molecule",
     "images",

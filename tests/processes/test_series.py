@@ -9,7 +9,6 @@ import os
 import signal
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -27,25 +26,19 @@ from beanft.ml.csv_text import CsvLimits
 from beanft.ml.plan import Plan
 from beanft.ml.profile import profile_csv
 from beanft.ml.results import UNREACHED
-from beanft.storage.files import FileStorage
+from beanft.storage.files import Storage
 from beanft.training.models import Model
 from beanft.training.sample import SAMPLES
 from beanft.uploader.models import Dataset
 from beanft.uploader.service import add_dataset
+from tests.kept import Kept
 
 FEATURES = ("petal_length", "petal_width")
 PLAN = Plan("species", FEATURES, ("decision_tree", "logistic_regression"))
 
 
 @pytest.fixture
-def storage(settings: Settings) -> FileStorage:
-    return FileStorage(settings.storage_path)
-
-
-@pytest.fixture
-def dataset(
-    database: Database, settings: Settings, storage: FileStorage, make_user: Any
-) -> Dataset:
+def dataset(database: Database, settings: Settings, storage: Storage, make_user: Any) -> Dataset:
     with (SAMPLES / "iris.csv").open("rb") as stream:
         return add_dataset(
             database,
@@ -76,7 +69,7 @@ def start(database: Database, dataset: Dataset) -> Start:
 
 
 @pytest.fixture
-def worker(settings: Settings, database: Database, storage: FileStorage) -> Runner:
+def worker(settings: Settings, database: Database, storage: Storage) -> Runner:
     return Runner(settings, database, storage, lambda: False, lambda _id: None)
 
 
@@ -95,7 +88,7 @@ def states(job: Job) -> list[str]:
 
 
 def test_a_job_leaves_a_version_for_each_estimator(
-    database: Database, storage: FileStorage, worker: Runner, dataset: Dataset, start: Start
+    database: Database, storage: Storage, worker: Runner, dataset: Dataset, start: Start
 ) -> None:
     job = start(PLAN)
     worker.run(job.id)
@@ -198,7 +191,7 @@ def test_what_was_finished_stays_when_the_fit_dies(
 def test_what_was_finished_stays_when_time_is_up(
     settings: Settings,
     database: Database,
-    storage: FileStorage,
+    storage: Storage,
     start: Start,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -220,7 +213,7 @@ def test_what_was_finished_stays_when_time_is_up(
 
 def test_a_cancelled_job_leaves_no_model_and_ends_its_results(
     database: Database,
-    settings: Settings,
+    kept_files: Kept,
     worker: Runner,
     start: Start,
     monkeypatch: pytest.MonkeyPatch,
@@ -241,12 +234,12 @@ def test_a_cancelled_job_leaves_no_model_and_ends_its_results(
     assert set(states(done)) == {"done", "failed"}
     assert "Cancelled." in (done.results or {})["estimators"][-1]["message"]
     assert models_of(database) == []
-    assert not list((Path(settings.storage_path) / "models").glob("*")), "no file is left"
+    assert kept_files.stored("models") == [], "no file is left"
 
 
 def test_the_models_of_a_job_that_is_lost_while_they_are_stored_go_too(
     database: Database,
-    settings: Settings,
+    kept_files: Kept,
     worker: Runner,
     start: Start,
     monkeypatch: pytest.MonkeyPatch,
@@ -254,7 +247,7 @@ def test_the_models_of_a_job_that_is_lost_while_they_are_stored_go_too(
     monkeypatch.setattr(service, "holds", lambda _session, _claim: False)
     worker.run(start(PLAN).id)
     assert models_of(database) == []
-    assert not list((Path(settings.storage_path) / "models").glob("*"))
+    assert kept_files.stored("models") == []
 
 
 def test_results_are_written_while_it_runs_but_not_more_often_than_each_second(

@@ -32,7 +32,9 @@ from beanft.users import keys
 class Served:
     """A service under its supervisor, on the loopback."""
 
-    def __init__(self, settings: Settings, service: str, drain: str) -> None:
+    def __init__(
+        self, settings: Settings, places: dict[str, str], service: str, drain: str
+    ) -> None:
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self.port = free.getsockname()[1]
@@ -46,9 +48,7 @@ class Served:
                 "BEANFT_ENVIRONMENT": "test",
                 "BEANFT_HOST": "127.0.0.1",
                 "BEANFT_PORT": str(self.port),
-                "BEANFT_DATABASE_URL": settings.database_url,
-                "BEANFT_QUEUE_PATH": str(settings.queue_path),
-                "BEANFT_STORAGE_PATH": str(settings.storage_path),
+                **places,
                 "BEANFT_RUN_DIR": str(settings.run_dir),
                 "BEANFT_DRAIN_SECONDS": drain,
             },
@@ -82,9 +82,11 @@ class Served:
 
 
 @pytest.fixture
-def served(settings: Settings, request: pytest.FixtureRequest) -> Iterator[Served]:
+def served(
+    settings: Settings, places: dict[str, str], request: pytest.FixtureRequest
+) -> Iterator[Served]:
     service, drain = request.param
-    found = Served(settings, service, drain)
+    found = Served(settings, places, service, drain)
     yield found
     if found.process.poll() is None:
         found.process.terminate()
@@ -162,7 +164,11 @@ def test_what_a_task_was_asked_is_counted_when_it_ends(
 
 @pytest.mark.parametrize("served", [("api", "0")], indirect=True)
 def test_what_was_acknowledged_outlives_the_task(
-    served: Served, settings: Settings, database: Database, make_user: Any
+    served: Served,
+    settings: Settings,
+    places: dict[str, str],
+    database: Database,
+    make_user: Any,
 ) -> None:
     _key, secret = keys.make_key(database, make_user("ada@example.org").id, "test")
     body = b"a,b\n1,x\n2,y\n"
@@ -188,7 +194,7 @@ def test_what_was_acknowledged_outlives_the_task(
     assert " 201 " in first
     os.kill(served.child(), signal.SIGKILL)
     assert served.process.wait(20) != 0
-    after = Served(settings, "api", "0")
+    after = Served(settings, places, "api", "0")
     try:
         after.wait_ready()
         served.port = after.port

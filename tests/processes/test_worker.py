@@ -20,9 +20,9 @@ from beanft.core.database import Database
 from beanft.core.schema_revision import MIGRATIONS
 from beanft.jobs import service as jobs
 from beanft.jobs.models import Job
-from beanft.jobs.queue import JobQueue
+from beanft.jobs.queue import open_queue
 from beanft.ml.plan import Plan
-from beanft.storage.files import FileStorage
+from beanft.storage.files import Storage
 from beanft.training.models import Model
 from beanft.training.service import start_training
 from beanft.uploader.models import Dataset
@@ -44,8 +44,8 @@ def wait(what: Callable[[], Any], seconds: float = 90) -> Any:
 class Workers:
     """Worker processes on the test's installation."""
 
-    def __init__(self, settings: Settings, tmp_path: Path) -> None:
-        self.settings = settings
+    def __init__(self, places: dict[str, str], tmp_path: Path) -> None:
+        self.places = places
         self.tmp_path = tmp_path
         self.running: list[subprocess.Popen[bytes]] = []
 
@@ -56,9 +56,7 @@ class Workers:
             "PATH": os.environ["PATH"],
             "PYTHONPATH": str(MIGRATIONS.parent),
             "BEANFT_ENVIRONMENT": "test",
-            "BEANFT_DATABASE_URL": self.settings.database_url,
-            "BEANFT_QUEUE_PATH": str(self.settings.queue_path),
-            "BEANFT_STORAGE_PATH": str(self.settings.storage_path),
+            **self.places,
             "BEANFT_RUN_DIR": str(run_dir),
             "BEANFT_LEASE_SECONDS": str(LEASE),
             "BEANFT_WORKER_GRACE_SECONDS": str(grace),
@@ -90,14 +88,16 @@ class Workers:
 
 
 @pytest.fixture
-def workers(settings: Settings, tmp_path: Path) -> Iterator[Workers]:
-    started = Workers(settings, tmp_path)
+def workers(places: dict[str, str], tmp_path: Path) -> Iterator[Workers]:
+    started = Workers(places, tmp_path)
     yield started
     started.stop()
 
 
 @pytest.fixture
-def big(database: Database, settings: Settings, make_user: Any, tmp_path: Path) -> Dataset:
+def big(
+    database: Database, settings: Settings, storage: Storage, make_user: Any, tmp_path: Path
+) -> Dataset:
     """A data set on which a forest takes seconds to fit."""
     random.seed(0)
     path = tmp_path / "big.csv"
@@ -111,7 +111,7 @@ def big(database: Database, settings: Settings, make_user: Any, tmp_path: Path) 
     with path.open("rb") as stream:
         return add_dataset(
             database,
-            FileStorage(settings.storage_path),
+            storage,
             settings.limits,
             user_id=make_user("ada@example.org").id,
             name="big.csv",
@@ -126,7 +126,7 @@ class Jobs:
         self.settings = settings
         self.database = database
         self.dataset = dataset
-        self.queue = JobQueue(settings.queue_path)
+        self.queue = open_queue(settings)
 
     def start(self) -> Job:
         """Queue one."""
@@ -150,7 +150,7 @@ class Jobs:
 def trainings(settings: Settings, database: Database, big: Dataset) -> Iterator[Jobs]:
     found = Jobs(settings, database, big)
     yield found
-    found.queue.huey.storage.close()
+    found.queue.close()
 
 
 def test_no_job_is_lost(database: Database, workers: Workers, trainings: Jobs) -> None:

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from beanft.config import Settings
 from beanft.predictions.service import Artefacts
-from beanft.storage.files import FileStorage
+from beanft.storage.files import Storage
 from beanft.training.models import Model
+from tests.kept import Kept
 
 
 @pytest.fixture
@@ -17,15 +17,10 @@ def models(iris: Any, make_model: Any) -> list[Model]:
     return [make_model(iris, None) for _ in range(3)]
 
 
-@pytest.fixture
-def storage(settings: Settings) -> FileStorage:
-    return FileStorage(settings.storage_path)
-
-
-def kept(artefacts: Artefacts, models: list[Model], settings: Settings) -> list[bool]:
+def kept(artefacts: Artefacts, models: list[Model], kept_files: Kept) -> list[bool]:
     """Tell which models are answered from memory: their files are gone."""
     for model in models:
-        (settings.storage_path / model.storage_key).unlink()
+        kept_files.remove(model.storage_key)
     found = []
     for model in models:
         try:
@@ -49,8 +44,8 @@ def kept(artefacts: Artefacts, models: list[Model], settings: Settings) -> list[
 )
 def test_the_least_recently_used_go(
     models: list[Model],
-    storage: FileStorage,
-    settings: Settings,
+    storage: Storage,
+    kept_files: Kept,
     size: int,
     most_models_bytes: int,
     expected: list[bool],
@@ -58,10 +53,10 @@ def test_the_least_recently_used_go(
     artefacts = Artefacts(storage, size, most_models_bytes * models[0].size)
     for index in (0, 1, 0, 2):
         artefacts.get(models[index])
-    assert kept(artefacts, models, settings) == expected
+    assert kept(artefacts, models, kept_files) == expected
 
 
-def test_a_model_is_loaded_once(models: list[Model], storage: FileStorage) -> None:
+def test_a_model_is_loaded_once(models: list[Model], storage: Storage) -> None:
     artefacts = Artefacts(storage, 2)
     assert artefacts.get(models[0]) is artefacts.get(models[0])
     assert artefacts.load(models[0]) is not artefacts.get(models[0])

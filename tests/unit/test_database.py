@@ -44,10 +44,15 @@ def test_an_exception_rolls_back(database: Database) -> None:
         assert session.scalars(sa.select(User)).all() == []
 
 
-def test_pragmas_and_zones(database: Database) -> None:
+@pytest.mark.sqlite
+def test_pragmas(database: Database) -> None:
     with database.writing() as session:
         for name, value in (("journal_mode", "wal"), ("foreign_keys", 1), ("synchronous", 2)):
             assert session.execute(sa.text(f"PRAGMA {name}")).scalar() == value
+
+
+def test_moments_have_zones(database: Database) -> None:
+    with database.writing() as session:
         session.add(User(email="a@example.org"))
     with database.reading() as session:
         user = session.scalars(sa.select(User)).one()
@@ -59,6 +64,7 @@ def test_the_migrations_make_the_tables_of_the_code(database: Database) -> None:
         assert compare_metadata(MigrationContext.configure(connection), metadata) == []
 
 
+@pytest.mark.sqlite
 def test_revisions_pending_current_and_newer(tmp_path: Path) -> None:
     database = Database(f"sqlite:///{tmp_path}/new/db.sqlite3")
     assert database_revision(database) is None

@@ -13,6 +13,8 @@ from beanft.core.schema_revision import MIGRATIONS
 
 PACKAGE = MIGRATIONS.parent / "beanft"
 HEAVY = ("pandas", "sklearn", "skl2onnx", "scipy", "alembic", "pydantic", "PIL", "zxcvbn", "segno")
+# Of servers, which a database and a queue in files have no use for.
+SERVERS = ("psycopg", "valkey", "sqlalchemy.dialects.postgresql", "beanft.storage.database")
 LOOK = """
 import sys
 from beanft.config import load_settings
@@ -26,8 +28,38 @@ print(*sorted(name for name in sys.argv[1].split() if name in sys.modules))
 @pytest.mark.parametrize(("service", "more"), [("web", ()), ("api", ("huey", "wtforms", "argon2"))])
 def test_services_stay_lean(service: str, more: tuple[str, ...], tmp_path: Path) -> None:
     found = subprocess.run(
-        [sys.executable, "-c", LOOK.format(service=service), " ".join((*HEAVY, *more))],
+        [sys.executable, "-c", LOOK.format(service=service), " ".join((*HEAVY, *SERVERS, *more))],
         env={"PYTHONPATH": str(PACKAGE.parent), "BEANFT_RUN_DIR": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+    assert found.stdout.strip() == ""
+
+
+USE_FILES = """
+import sys
+import beanft.jobs.worker
+from beanft.config import load_settings
+from beanft.extensions import Site
+site = Site(load_settings(), "api")
+site.queue.announce("x")
+assert type(site.storage).__name__ == "FileStorage"
+with site.database.reading():
+    pass
+print(*sorted(name for name in sys.argv[1].split() if name in sys.modules))
+"""
+
+
+def test_a_database_and_a_queue_in_files_need_no_client_of_servers(tmp_path: Path) -> None:
+    found = subprocess.run(
+        [sys.executable, "-c", USE_FILES, " ".join(SERVERS)],
+        env={
+            "PYTHONPATH": str(PACKAGE.parent),
+            "BEANFT_DATABASE_URL": f"sqlite:///{tmp_path}/x.sqlite3",
+            "BEANFT_QUEUE_PATH": str(tmp_path / "queue.sqlite3"),
+        },
         capture_output=True,
         text=True,
         check=True,

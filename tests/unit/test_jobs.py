@@ -14,10 +14,10 @@ from beanft.core.database import Database, utcnow
 from beanft.core.errors import NotFoundError
 from beanft.jobs import service
 from beanft.jobs.models import Job
-from beanft.jobs.queue import JobQueue
+from beanft.jobs.queue import open_queue
 from beanft.jobs.runner import Runner
 from beanft.jobs.worker import Tender
-from beanft.storage.files import FileStorage
+from beanft.storage.files import Storage
 from beanft.training.models import Model
 from beanft.training.sample import SAMPLES
 from beanft.uploader.models import Dataset, IdempotencyKey
@@ -26,14 +26,7 @@ from beanft.users.models import User
 
 
 @pytest.fixture
-def storage(settings: Settings) -> FileStorage:
-    return FileStorage(settings.storage_path)
-
-
-@pytest.fixture
-def dataset(
-    database: Database, settings: Settings, storage: FileStorage, make_user: Any
-) -> Dataset:
+def dataset(database: Database, settings: Settings, storage: Storage, make_user: Any) -> Dataset:
     user: User = make_user("ada@example.org")
     with (SAMPLES / "iris.csv").open("rb") as stream:
         return add_dataset(
@@ -65,7 +58,7 @@ def age(database: Database, job: Job, **columns: Any) -> None:
         session.execute(sa.update(Job).where(Job.id == job.id).values(**columns))
 
 
-def runner(settings: Settings, database: Database, storage: FileStorage, **options: Any) -> Runner:
+def runner(settings: Settings, database: Database, storage: Storage, **options: Any) -> Runner:
     given = {"stopping": lambda: False, "announce": lambda _id: None, **options}
     return Runner(settings, database, storage, **given)
 
@@ -115,7 +108,7 @@ def test_a_job_that_the_queue_lost_is_announced_again(
 ) -> None:
     age(database, job, announced_at=utcnow() - dt.timedelta(minutes=1))
     assert service.sweep(database, queue_is_empty=False) == []
-    queue = JobQueue(settings.queue_path)
+    queue = open_queue(settings)
     heartbeat = settings.run_dir / "heartbeat"
     Tender(database, queue, heartbeat).tend()
     assert heartbeat.exists()
@@ -124,7 +117,7 @@ def test_a_job_that_the_queue_lost_is_announced_again(
     assert job.id.encode() in message
     assert b"pickle" not in message
     assert message.startswith(b"[")
-    queue.huey.storage.close()
+    queue.close()
 
 
 def test_a_round_forgets_old_idempotency_keys(
@@ -139,11 +132,11 @@ def test_a_round_forgets_old_idempotency_keys(
                     user_id=user.id, key=key, request_sha256="x", dataset_id="x", created_at=made
                 )
             )
-    queue = JobQueue(settings.queue_path)
+    queue = open_queue(settings)
     Tender(database, queue, settings.run_dir / "heartbeat").tend()
     with database.reading() as session:
         assert session.scalars(sa.select(IdempotencyKey.key)).all() == ["new"]
-    queue.huey.storage.close()
+    queue.close()
 
 
 def test_cancelling_is_for_the_owner_and_ends_the_claim(database: Database, job: Job) -> None:
@@ -157,7 +150,7 @@ def test_cancelling_is_for_the_owner_and_ends_the_claim(database: Database, job:
 
 
 def test_a_run_makes_one_model_however_often_it_is_announced(
-    settings: Settings, database: Database, storage: FileStorage, job: Job
+    settings: Settings, database: Database, storage: Storage, job: Job
 ) -> None:
     worker = runner(settings, database, storage)
     worker.run(job.id)
@@ -172,7 +165,7 @@ def test_a_run_makes_one_model_however_often_it_is_announced(
 
 
 def test_a_refused_fit_says_why(
-    settings: Settings, database: Database, storage: FileStorage, job: Job
+    settings: Settings, database: Database, storage: Storage, job: Job
 ) -> None:
     age(database, job, plan_data={**job.plan_data, "features": []})
     runner(settings, database, storage).run(job.id)
@@ -182,7 +175,7 @@ def test_a_refused_fit_says_why(
 
 
 def test_a_lost_file_is_our_fault_and_no_traceback_is_shown(
-    settings: Settings, database: Database, storage: FileStorage, dataset: Dataset, job: Job
+    settings: Settings, database: Database, storage: Storage, dataset: Dataset, job: Job
 ) -> None:
     storage.delete(dataset.storage_key)
     runner(settings, database, storage).run(job.id)
@@ -192,7 +185,7 @@ def test_a_lost_file_is_our_fault_and_no_traceback_is_shown(
 
 
 def test_a_fit_that_takes_too_long_is_killed(
-    settings: Settings, database: Database, storage: FileStorage, job: Job
+    settings: Settings, database: Database, storage: Storage, job: Job
 ) -> None:
     hurried = dataclasses.replace(settings, fit_max_seconds=0.0)
     runner(hurried, database, storage).run(job.id)
@@ -201,7 +194,7 @@ def test_a_fit_that_takes_too_long_is_killed(
 
 
 def test_a_stopping_worker_takes_nothing(
-    settings: Settings, database: Database, storage: FileStorage, job: Job
+    settings: Settings, database: Database, storage: Storage, job: Job
 ) -> None:
     announced: list[str] = []
     worker = runner(settings, database, storage, stopping=lambda: True, announce=announced.append)

@@ -12,14 +12,14 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from beanft.config import Settings
 from beanft.core.database import Database
 from beanft.core.errors import InvalidError
 from beanft.core.schema_revision import MIGRATIONS
-from beanft.storage.files import FileStorage
+from beanft.storage.files import Storage
 from beanft.users import pictures, service
 from beanft.users.models import User
 from beanft.users.picture_header import PictureHeader, read_header
+from tests.kept import Kept
 
 BLUE, RED = (0, 0, 255), (255, 0, 0)
 ORIENTATION, MAKE = 0x0112, 0x010F
@@ -189,9 +189,8 @@ def test_bombs_are_refused_within_a_second_and_100_mb(
 
 
 def test_the_picture_before_and_the_accounts_are_deleted(
-    database: Database, settings: Settings
+    database: Database, storage: Storage, kept_files: Kept
 ) -> None:
-    storage = FileStorage(settings.storage_path)
     user = service.register(database, "ada.lovelace@example.org", "a good long password")
     before = pictures.version(user)
     for kind in ("PNG", "JPEG"):
@@ -200,16 +199,12 @@ def test_the_picture_before_and_the_accounts_are_deleted(
     assert found is not None
     assert found.picture_key is not None
     assert pictures.version(found) != before
-    kept = list((settings.storage_path / "pictures").iterdir())
-    assert [path.name for path in kept] == [found.picture_key.split("/")[1]]
+    assert kept_files.stored("pictures") == [found.picture_key]
     service.delete_account(database, storage, user.id)
-    assert list((settings.storage_path / "pictures").iterdir()) == []
+    assert kept_files.stored("pictures") == []
 
 
-def test_initials_stand_in_also_when_the_file_is_gone(
-    database: Database, settings: Settings
-) -> None:
-    storage = FileStorage(settings.storage_path)
+def test_initials_stand_in_also_when_the_file_is_gone(storage: Storage) -> None:
     user = User(id="0" * 20, email="ada.lovelace@example.org", picture_key=None)
     assert pictures.open_picture(storage, user).content_type == "image/svg+xml"
     user.picture_key = f"pictures/{'0' * 32}.webp"

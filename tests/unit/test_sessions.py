@@ -8,6 +8,7 @@ from unittest import mock
 import pytest
 import sqlalchemy as sa
 
+from beanft.config import Settings
 from beanft.core import database as core
 from beanft.core.database import Database, utcnow
 from beanft.users import service, sessions
@@ -55,12 +56,12 @@ def test_a_session_is_noted_as_seen_and_expires(database: Database) -> None:
     assert sessions.find_session(database, token + "x") is None
 
 
-def test_a_page_is_shown_when_nobody_can_write(database: Database) -> None:
+def test_a_page_is_shown_when_nobody_can_write(settings: Settings, database: Database) -> None:
     token = begin(database)
     with database.writing() as session:
         session.execute(sa.update(UserSession).values(seen_at=utcnow() - dt.timedelta(hours=1)))
     with mock.patch.object(core, "BUSY_TIMEOUT_SECONDS", 0.05):
-        impatient = Database(str(database.engine.url))
+        impatient = Database(settings.database_url, settings.database_access)
         with database.writing() as session:
             session.execute(sa.update(UserSession).values(browser="held by a writer"))
             assert sessions.find_session(impatient, token) is not None

@@ -20,6 +20,7 @@ from beanft.uploader.models import Dataset
 from beanft.users import service
 from beanft.users.models import ApiKey, User, UserSession
 from beanft.wsgi import create_web
+from tests.kept import Kept
 
 PASSWORD = "a good long password"
 
@@ -155,7 +156,7 @@ def test_keys_of_others_cannot_be_revoked(database: Database, ada: Any, bob: Any
 
 
 def test_an_account_goes_with_everything_in_it(
-    settings: Settings, database: Database, ada: Any, iris: Any, make_model: Any
+    kept_files: Kept, database: Database, ada: Any, iris: Any, make_model: Any
 ) -> None:
     user, browser = ada
     answer = browser.upload(b"a,y\n" + b"1,x\n2,z\n" * 9)
@@ -169,7 +170,7 @@ def test_an_account_goes_with_everything_in_it(
     with database.reading() as session:
         for table in (User, UserSession, ApiKey, Dataset, Model, Job):
             assert session.scalars(sa.select(table)).all() == [], table
-    assert [path for path in settings.storage_path.rglob("*") if path.is_file()] == []
+    assert kept_files.stored() == []
 
 
 def test_no_secret_is_logged(

@@ -16,6 +16,7 @@ from beanft.extensions import Site
 from beanft.ml.errors import DataError
 from beanft.ml.reading import Reading
 from beanft.uploader import service
+from tests.kept import Kept
 
 READ_NOW = {"delimiter": "comma", "encoding": "utf-8", "header": "yes"}
 
@@ -156,20 +157,21 @@ def test_a_download_is_utf_8_and_runs_in_no_spreadsheet(ada: Any) -> None:
     answer.close()
 
 
-def test_a_file_that_is_not_the_stored_one_is_closed_again(ada: Any, site: Site) -> None:
+def test_a_file_that_is_not_the_stored_one_is_closed_again(
+    ada: Any, site: Site, kept_files: Kept
+) -> None:
     path = ada[1].upload(b"x,y\n1,a\n2,b\n").location
     dataset = service.get_dataset(site.database, ada[0].id, path.rsplit("/", 1)[1])
-    stored = site.settings.storage_path / dataset.storage_key
-    stored.write_bytes(b"")
+    kept_files.write(dataset.storage_key, b"")
     with pytest.raises(DataError, match="empty"):
         service.open_table(site.storage, dataset)
-    stored.write_bytes(b"x,y\n1,2\n3,4\n5,6\n")
+    kept_files.write(dataset.storage_key, b"x,y\n1,2\n3,4\n5,6\n")
     with (
         service.open_table(site.storage, dataset) as table,
         pytest.raises(DataError, match="more than 2"),
     ):
         list(table)
-    stored.unlink()
+    kept_files.remove(dataset.storage_key)
     assert ada[1].get(f"{path}/download").status_code == 404
 
 
@@ -179,7 +181,7 @@ def small_room(site: Site, **limits: int) -> None:
     )
 
 
-def test_room_is_a_number_of_bytes(site: Site, ada: Any, bob: Any) -> None:
+def test_room_is_a_number_of_bytes(site: Site, ada: Any, bob: Any, kept_files: Kept) -> None:
     content = b"x,y\n" + b"1,a\n" * 250
     small_room(site, storage_per_user_bytes=2500)
     assert f"up to {size_in_words(10**6)}," in ada[1].get("/datasets").text
@@ -201,8 +203,7 @@ def test_room_is_a_number_of_bytes(site: Site, ada: Any, bob: Any) -> None:
     assert bob[1].upload(content).status_code == 302
     ada[1].post(f"{path}/delete", page="/account")
     assert ada[1].upload(b"x,y\n1,a\n").status_code == 302
-    files = [path for path in site.settings.storage_path.rglob("*") if path.is_file()]
-    assert len(files) == 3
+    assert len(kept_files.stored()) == 3
 
 
 def test_room_is_looked_at_again_where_it_counts(site: Site, ada: Any, monkeypatch: Any) -> None:

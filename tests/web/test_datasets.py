@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 
-from beanft.config import Settings
 from beanft.training.sample import SAMPLES
+from tests.kept import Kept
 
 
-def test_upload_look_delete(settings: Settings, ada: Any) -> None:
+def test_upload_look_delete(kept_files: Kept, ada: Any) -> None:
     _user, browser = ada
     answer = browser.upload((SAMPLES / "iris.csv").read_bytes(), "..\\dir/iris <1>.csv")
     assert answer.status_code == 302
@@ -26,7 +26,7 @@ def test_upload_look_delete(settings: Settings, ada: Any) -> None:
     assert "iris &lt;1&gt;.csv" in browser.get("/datasets").text
     assert browser.post(f"{answer.location}/delete", page="/account").status_code == 302
     assert browser.get(answer.location).status_code == 404
-    assert [path for path in settings.storage_path.rglob("*") if path.is_file()] == []
+    assert kept_files.stored() == []
 
 
 @pytest.mark.parametrize(
@@ -43,12 +43,12 @@ def test_upload_look_delete(settings: Settings, ada: Any) -> None:
     ],
 )
 def test_bad_files_are_refused_with_a_reason(
-    settings: Settings, ada: Any, content: bytes, said: str
+    kept_files: Kept, ada: Any, content: bytes, said: str
 ) -> None:
     answer = ada[1].upload(content)
     assert answer.status_code == 422
     assert said in answer.text
-    assert [path for path in settings.storage_path.rglob("*") if path.is_file()] == []
+    assert kept_files.stored() == []
 
 
 def forget_bodies() -> None:
@@ -58,13 +58,13 @@ def forget_bodies() -> None:
         gc.collect()
 
 
-def test_a_file_over_the_limit(settings: Settings, ada: Any) -> None:
+def test_a_file_over_the_limit(kept_files: Kept, ada: Any) -> None:
     answer = ada[1].upload(b"a,b\n" + b"1,2\n" * 251_000)
     assert answer.status_code == 413
     assert "larger than 1 MB" in answer.text
     answer = ada[1].upload(b"a,b\n" + b"1,2\n" * 400_000)
     assert answer.status_code == 413
-    assert [path for path in settings.storage_path.rglob("*") if path.is_file()] == []
+    assert kept_files.stored() == []
     del answer
     forget_bodies()
 
@@ -127,7 +127,7 @@ def test_who_is_not_logged_in_sends_no_large_body(visitor: Any) -> None:
 
 
 def test_large_files_wait_beside_the_stored_ones(
-    ada: Any, settings: Settings, monkeypatch: Any, tmp_path: Path
+    ada: Any, kept_files: Kept, monkeypatch: Any, tmp_path: Path
 ) -> None:
     """A container's own /tmp is memory, so none of it may be needed."""
     token = ada[1].token("/account")
@@ -142,5 +142,4 @@ def test_large_files_wait_beside_the_stored_ones(
     answer.close()
     del answer
     forget_bodies()
-    files = [path for path in settings.storage_path.rglob("*") if path.is_file()]
-    assert [path.suffix for path in files] == [".csv"]
+    assert [Path(key).suffix for key in kept_files.stored()] == [".csv"]

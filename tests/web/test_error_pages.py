@@ -111,6 +111,7 @@ def broken(request: pytest.FixtureRequest, settings: Settings, tmp_path: Path) -
         app.extensions["beanft"].database.close()
 
 
+@pytest.mark.sqlite
 @pytest.mark.parametrize("path", ["/", "/account", "/login", "/nothing", "/fail/500", "/fail/403"])
 def test_errors_need_no_database(broken: Flask, path: str) -> None:
     client = broken.test_client()
@@ -125,6 +126,7 @@ def test_errors_need_no_database(broken: Flask, path: str) -> None:
     assert "sqlite" not in answer.text.lower()
 
 
+@pytest.mark.sqlite
 def test_a_database_that_is_away_asks_to_come_back(
     settings: Settings, tmp_path: Path, web: Flask
 ) -> None:

@@ -18,6 +18,7 @@ from beanft.health.marker import drain_marker
 from beanft.health.service import Readiness
 from beanft.training.models import Model
 from beanft.training.sample import ensure_sample
+from tests.kept import Kept
 
 
 def test_errors_are_pages_that_say_what_to_do(web: Flask) -> None:
@@ -107,13 +108,13 @@ def test_not_ready_on_an_old_schema_but_on_a_newer_one(web: Flask, database: Dat
 
 
 def test_a_damaged_artefact_makes_it_unready(
-    web: Flask, settings: Settings, sample: dict[str, Any], database: Database
+    web: Flask, kept_files: Kept, sample: dict[str, Any]
 ) -> None:
     client = web.test_client()
     assert client.get("/readyz").status_code == 200
-    (path,) = (settings.storage_path / "models").iterdir()
-    content = path.read_bytes()
-    path.write_bytes(content[:-1] + b"\x00")
+    (key,) = kept_files.stored("models")
+    content = kept_files.read(key)
+    kept_files.write(key, content[:-1] + b"\x00")
     with capture_logs() as logs:
         answer = client.get("/readyz")
         client.get("/readyz")
@@ -123,19 +124,19 @@ def test_a_damaged_artefact_makes_it_unready(
     said = [line for line in logs if line["event"] == "not_ready"]
     assert len(said) == 1, "why, once"
     assert "checksum" in said[0]["reason"]
-    path.unlink()
+    kept_files.remove(key)
     assert "gone" in client.get("/readyz").json["reason"]
-    path.write_bytes(content)
+    kept_files.write(key, content)
     assert client.get("/readyz").status_code == 200
 
 
 def test_other_answers_to_golden_rows_make_it_unready(
-    web: Flask, settings: Settings, sample: dict[str, Any]
+    web: Flask, kept_files: Kept, sample: dict[str, Any]
 ) -> None:
-    (path,) = (settings.storage_path / "golden").iterdir()
-    golden = json.loads(path.read_bytes())
+    (key,) = kept_files.stored("golden")
+    golden = json.loads(kept_files.read(key))
     golden["labels"][0] = "virginica"
-    path.write_text(json.dumps(golden))
+    kept_files.write(key, json.dumps(golden).encode())
     answer = web.test_client().get("/readyz")
     assert answer.status_code == 503
     assert "another label" in answer.json["reason"]

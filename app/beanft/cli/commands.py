@@ -12,21 +12,27 @@ from beanft.core.database import Database
 from beanft.core.errors import BeanftError
 
 
-def database(settings: Settings, action: str) -> int:
+def connect(settings: Settings) -> Database:
+    """Return the installation's database."""
+    return Database(settings.database_url, settings.database_access)
+
+
+def database(settings: Settings, action: str, backed_up: str | None = None) -> int:
     """Upgrade the schema, or print the present revision or the pending ones as JSON.
 
-    An upgrade prints the present revision, and what it applied and backed up before.
+    An upgrade prints the present revision, what it applied, and the backup from before.
     """
     done: dict[str, object] = {}
     if action == "upgrade":
         try:
-            upgraded = migrate.upgrade(settings.database_url)
+            upgraded = migrate.upgrade(
+                settings.database_url, settings.database_access, backed_up=backed_up
+            )
         except (BackupError, migrate.MigrationError) as error:
             print(f"beanft: {error}", file=sys.stderr)
             return 1
-        backup = upgraded.backup
-        done = {"applied": upgraded.applied, "backup": str(backup) if backup else None}
-    with Database(settings.database_url) as connected:
+        done = {"applied": upgraded.applied, "backup": upgraded.backup}
+    with connect(settings) as connected:
         answer: object = (
             migrate.pending(connected)
             if action == "pending"
@@ -38,11 +44,11 @@ def database(settings: Settings, action: str) -> int:
 
 def ensure_sample(settings: Settings) -> int:
     """Release the sample model unless there is one; print a line of JSON."""
-    from beanft.storage.files import FileStorage
+    from beanft.storage.choose import open_storage
     from beanft.training.sample import ensure_sample as ensure
 
-    with Database(settings.database_url) as connected:
-        print(json.dumps(ensure(connected, FileStorage(settings.storage_path))))
+    with connect(settings) as connected:
+        print(json.dumps(ensure(connected, open_storage(settings, connected))))
     return 0
 
 
@@ -51,7 +57,7 @@ def create_user(settings: Settings, email: str, *, from_stdin: bool) -> int:
     from beanft.users import service
 
     password = sys.stdin.readline().rstrip("\r\n") if from_stdin else None
-    with Database(settings.database_url) as connected:
+    with connect(settings) as connected:
         try:
             user = service.register(connected, email, password)
         except BeanftError as error:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 from beanft.config import ConfigError, load_settings
 
@@ -21,6 +22,25 @@ def _parser() -> argparse.ArgumentParser:
 
     database = commands.add_parser("db", help="look after the database's schema")
     database.add_argument("action", choices=["upgrade", "current", "pending"])
+    database.add_argument(
+        "--backed-up",
+        metavar="NAME",
+        help="the backup of a PostgreSQL database from before this upgrade; SQLite's is made here",
+    )
+
+    move = commands.add_parser(
+        "move-database", help="copy everything to an empty database, SQLite to PostgreSQL or back"
+    )
+    move.add_argument("--from", dest="source", required=True, metavar="URL")
+    move.add_argument("--to", dest="target", required=True, metavar="URL")
+    for option, what in (("--from-files", "are"), ("--to-files", "go")):
+        move.add_argument(
+            option,
+            type=Path,
+            metavar="DIR",
+            help=f"where files {what}, beside SQLite; PostgreSQL has them itself",
+        )
+    move.add_argument("--json", action="store_true", help="print JSON instead of a table")
 
     models = commands.add_parser("models", help="look after released models")
     models.add_argument("action", choices=["ensure-sample"])
@@ -57,7 +77,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from beanft.cli import commands
 
     if options.command == "db":
-        return commands.database(settings, options.action)
+        return commands.database(settings, options.action, options.backed_up)
+    if options.command == "move-database":
+        from beanft.cli.move import move_database
+
+        return move_database(settings, options)
     if options.command == "models":
         return commands.ensure_sample(settings)
     return commands.create_user(settings, options.email, from_stdin=options.password_stdin)

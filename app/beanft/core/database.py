@@ -4,6 +4,9 @@ SQLite in WAL with SQLAlchemy's default transactions loses updates silently when
 processes read and then write: the read takes a snapshot and the write goes on from it. So a
 transaction that may write begins with ``BEGIN IMMEDIATE``; one that only reads takes no lock
 and is refused a flush.
+
+On PostgreSQL the same holds by other means: what may write takes one lock of the whole database
+before anything else, and what only reads is ``REPEATABLE READ, READ ONLY``.
 """
 
 from __future__ import annotations
@@ -13,6 +16,7 @@ import secrets
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any, Self
 
@@ -20,7 +24,14 @@ import sqlalchemy as sa
 from sqlalchemy import event
 from sqlalchemy.orm import DeclarativeBase, Session
 
+from beanft.config import Access
+
 BUSY_TIMEOUT_SECONDS = 10
+CONNECT_SECONDS = 5
+STATEMENT_SECONDS = 60
+IDLE_SECONDS = 60  # within a transaction: whoever died on the way must not hold a lock for ever
+# The lock of all who write; any number will do, as long as all take the same one.
+WRITE_LOCK = int.from_bytes(b"beanft", "big")
 UNREACHABLE_CODES = frozenset(
     {
         sqlite3.SQLITE_CANTOPEN,
@@ -31,6 +42,12 @@ UNREACHABLE_CODES = frozenset(
         sqlite3.SQLITE_READONLY,
     }
 )
+# PostgreSQL's: lock not available, cancelled by its timeout, serialization failure, deadlock.
+BUSY_STATES = frozenset({"55P03", "57014", "40001", "40P01"})
+# And the classes of: connection, login, no such database, no room, shutting down or starting,
+# the system's own errors, damage; 25006 is a server that only reads, such as a standby.
+UNREACHABLE_CLASSES = frozenset({"08", "28", "3D", "53", "57", "58", "XX"})
+READ_ONLY_STATE = "25006"
 NAMING_CONVENTION = {
     "ix": "ix_%(table_name)s_%(column_0_N_name)s",
     "uq": "uq_%(table_name)s_%(column_0_N_name)s",
@@ -111,11 +128,77 @@ def _begin_sqlite(connection: sa.Connection) -> None:
     connection.exec_driver_sql("BEGIN" if reading else "BEGIN IMMEDIATE")
 
 
-def make_engine(url: str) -> sa.Engine:
+@cache
+def _text_dumper() -> Any:
+    # Imported late, as all of psycopg: with SQLite there is no need of its memory.
+    from psycopg.types.string import StrDumperUnknown
+
+    class WithoutNul(StrDumperUnknown):
+        """Replaces NUL, which PostgreSQL's texts can't hold and SQLite's can."""
+
+        def dump(self, obj: str) -> Any:
+            """Return a text's bytes."""
+            return super().dump(obj.replace("\0", "\ufffd"))
+
+    return WithoutNul
+
+
+def _prepare_postgresql(connection: Any, _record: Any) -> None:
+    connection.adapters.register_dumper(str, _text_dumper())
+
+
+def _begin_postgresql(connection: sa.Connection) -> None:
+    options = connection.get_execution_options()
+    if not options.get("beanft_reading", False) and options.get("beanft_alone", True):
+        # The lock comes before the first snapshot, so each sees what the one before committed.
+        connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({WRITE_LOCK})")
+
+
+def postgresql_arguments(
+    access: Access,
+    *,
+    lock_seconds: float,
+    statement_seconds: float = STATEMENT_SECONDS,
+) -> dict[str, Any]:
+    """Return what a connection is made with besides the address; nothing waits without bounds."""
+    bounds = {
+        "lock_timeout": lock_seconds,
+        "statement_timeout": statement_seconds,
+        "idle_in_transaction_session_timeout": IDLE_SECONDS,
+    }
+    options = [f"-c {name}={int(seconds * 1000)}" for name, seconds in bounds.items()]
+    arguments: dict[str, Any] = {
+        "application_name": "beanft",
+        "connect_timeout": CONNECT_SECONDS,
+        # A machine that died says nothing; these notice.
+        "keepalives_idle": 10,
+        "keepalives_interval": 5,
+        "keepalives_count": 3,
+        "tcp_user_timeout": 15_000,
+        "options": " ".join([*options, "-c timezone=UTC"]),
+    }
+    if access.password is not None:
+        arguments["password"] = access.password
+    if access.ca is not None:
+        arguments |= {"sslmode": "verify-full", "sslrootcert": str(access.ca)}
+    return arguments
+
+
+def make_engine(url: str, access: Access | None = None) -> sa.Engine:
     """Return an engine for ``url``; for SQLite, make the file's directory too."""
     parsed = sa.make_url(url)
-    if parsed.get_backend_name() != "sqlite":
-        return sa.create_engine(url, pool_pre_ping=True)
+    if parsed.get_backend_name() == "postgresql":
+        engine = sa.create_engine(
+            url,
+            connect_args=postgresql_arguments(
+                access or Access(), lock_seconds=BUSY_TIMEOUT_SECONDS
+            ),
+            pool_pre_ping=True,
+            pool_timeout=BUSY_TIMEOUT_SECONDS,
+        )
+        event.listen(engine, "connect", _prepare_postgresql)
+        event.listen(engine, "begin", _begin_postgresql)
+        return engine
     if parsed.database and parsed.database != ":memory:":
         Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
     engine = sa.create_engine(url, connect_args={"timeout": BUSY_TIMEOUT_SECONDS})
@@ -125,14 +208,25 @@ def make_engine(url: str) -> sa.Engine:
 
 
 class Database:
-    """Opens transactions; one for each process."""
+    """Opens transactions; one for each process.
 
-    def __init__(self, url: str) -> None:
+    Args:
+        url: SQLite's file, or PostgreSQL's server.
+        access: how to get at the server.
+
+    """
+
+    def __init__(self, url: str, access: Access | None = None) -> None:
         # Late, since tables import this module: foreign keys name tables of other areas.
         import beanft.tables  # noqa: F401 - imported to register them
 
-        self.engine = make_engine(url)
-        self._reading_engine = self.engine.execution_options(beanft_reading=True)
+        self.engine = make_engine(url, access)
+        self.is_postgresql = self.engine.dialect.name == "postgresql"
+        reading: dict[str, Any] = {"beanft_reading": True}
+        if self.is_postgresql:
+            reading |= {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
+        self._reading_engine = self.engine.execution_options(**reading)
+        self._beside_engine = self.engine.execution_options(beanft_alone=False)
 
     @contextmanager
     def reading(self) -> Iterator[Session]:
@@ -141,13 +235,19 @@ class Database:
             yield session
 
     @contextmanager
-    def writing(self) -> Iterator[Session]:
+    def writing(self, *, alone: bool = True) -> Iterator[Session]:
         """One transaction that commits at the end, or rolls back on an exception.
 
-        On SQLite it holds the only write lock from its first statement: keep it short, and
-        hash passwords or parse files before it.
+        It holds the only write lock from its first statement: keep it short, and hash passwords
+        or parse files before it.
+
+        Args:
+            alone: False for what may run beside others that write, since it takes long and
+                changes nothing by what it has read. On SQLite there is no such thing.
+
         """
-        with Session(self.engine, expire_on_commit=False) as session, session.begin():
+        engine = self.engine if alone else self._beside_engine
+        with Session(engine, expire_on_commit=False) as session, session.begin():
             yield session
 
     def close(self) -> None:
@@ -163,9 +263,11 @@ class Database:
         self.close()
 
 
-def is_busy(error: sa.exc.OperationalError) -> bool:
+def is_busy(error: sa.exc.SQLAlchemyError) -> bool:
     """True when the database was locked by somebody else for too long."""
-    original = error.orig
+    original = getattr(error, "orig", None)
+    if getattr(original, "sqlstate", None) in BUSY_STATES:
+        return True
     return isinstance(original, sqlite3.OperationalError) and "locked" in str(original)
 
 
@@ -175,6 +277,11 @@ def is_unreachable(error: sa.exc.SQLAlchemyError) -> bool:
         return isinstance(error, sa.exc.TimeoutError)  # no connection of the pool got free
     if error.connection_invalidated or isinstance(error, sa.exc.InterfaceError):
         return True
+    if hasattr(error.orig, "sqlstate"):  # psycopg's; one without a state is of the connection
+        state = getattr(error.orig, "sqlstate", None)
+        if state is None:
+            return isinstance(error, sa.exc.OperationalError)
+        return state == READ_ONLY_STATE or state[:2] in UNREACHABLE_CLASSES
     code = getattr(error.orig, "sqlite_errorcode", None)
     # Of an extended code, the low byte is the kind.
     return code is not None and (code & 0xFF) in UNREACHABLE_CODES

@@ -57,7 +57,7 @@ def describe(error: Exception) -> Description:
     if isinstance(error, DataError):
         problems = [problem.to_dict() for problem in error.problems]
         return Description(422, str(error), problems)
-    if isinstance(error, sa.exc.OperationalError) and is_busy(error):
+    if isinstance(error, sa.exc.SQLAlchemyError) and is_busy(error):
         return Description(503, ADVICE[503], headers={"Retry-After": "2"})
     if isinstance(error, sa.exc.SQLAlchemyError) and is_unreachable(error):
         return Description(503, UNREACHABLE, headers={"Retry-After": "10"})

@@ -11,8 +11,10 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 
+import sqlalchemy as sa
+
 from beanft.config import Settings
-from beanft.core.database import Database, new_id
+from beanft.core.database import Database, is_busy, is_unreachable, new_id
 from beanft.core.logs import logger
 from beanft.jobs import service
 from beanft.jobs.fit_process import FitProcess, model_path, warm_up
@@ -138,8 +140,16 @@ class Runner:
             state = (fit.percent, fit.message)
             since = now - renewed
             if since > lease / 5 or (since >= SHOW_SECONDS and state != shown):
-                if not service.renew(self._database, claim, lease, *state, fit.results):
-                    return "lost"
+                try:
+                    if not service.renew(self._database, claim, lease, *state, fit.results):
+                        return "lost"
+                except sa.exc.SQLAlchemyError as error:
+                    if not (is_busy(error) or is_unreachable(error)):
+                        raise
+                    # A server that is restarted costs no training. If it is away for longer than
+                    # the lease, the claim is looked at before anything is kept.
+                    self._log.warning("lease_not_renewed", job=claim.job_id, reason=str(error))
+                    continue
                 renewed, shown = now, state
         return None
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import threading
 from pathlib import Path
-
-from huey.consumer import Consumer
+from typing import TYPE_CHECKING
 
 from beanft.config import Settings
 from beanft.core.database import Database
@@ -13,10 +12,13 @@ from beanft.core.logs import configure_logs, logger
 from beanft.core.schema_revision import database_revision, is_sufficient
 from beanft.jobs import service
 from beanft.jobs.fit_process import warm_up
-from beanft.jobs.queue import JobQueue
+from beanft.jobs.queue import JobQueue, open_queue
 from beanft.jobs.runner import Runner
-from beanft.storage.files import FileStorage
+from beanft.storage.choose import open_storage
 from beanft.uploader.once import forget_keys
+
+if TYPE_CHECKING:
+    from huey.consumer import Consumer
 
 TEND_SECONDS = 3.0
 # A new worker is ready at once and leaves the processors to web and api, which start with it.
@@ -34,7 +36,7 @@ class Tender:
         self._log = logger()
 
     def tend(self) -> None:
-        """Do one round; raises if the database or the queue can't be reached."""
+        """Do one round; raises if the database, or a queue in a file, can't be reached."""
         if not is_sufficient(database_revision(self._database)):
             raise RuntimeError("the database's schema is older than this release")
         pending = self._queue.pending()
@@ -66,8 +68,11 @@ class Tender:
 
 def run_worker(settings: Settings) -> None:
     """Take jobs until SIGTERM; then finish or hand back the job in hand."""
+    # After beanft.jobs.queue, which keeps Huey from importing what isn't used.
+    from huey.consumer import Consumer
+
     configure_logs("worker")
-    database = Database(settings.database_url)
+    database = Database(settings.database_url, settings.database_access)
     consumer: Consumer | None = None
 
     def stopping() -> bool:
@@ -76,10 +81,9 @@ def run_worker(settings: Settings) -> None:
     def run(job_id: str) -> None:
         runner.run(job_id)
 
-    queue = JobQueue(settings.queue_path, run)
-    runner = Runner(
-        settings, database, FileStorage(settings.storage_path), stopping, queue.announce
-    )
+    queue = open_queue(settings, run, works=True)
+    storage = open_storage(settings, database)
+    runner = Runner(settings, database, storage, stopping, queue.announce)
     consumer = Consumer(
         queue.huey,
         workers=1,

@@ -1,4 +1,7 @@
-"""Files by server-made keys: one small interface, and the file system behind it."""
+"""Files by server-made keys: one small interface, and the file system behind it.
+
+:mod:`beanft.storage.database` has the same behind a database that several machines share.
+"""
 
 from __future__ import annotations
 
@@ -12,10 +15,49 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
+from sqlalchemy.exc import SQLAlchemyError
+
 from beanft.core.errors import NotFoundError, TooLargeError
 
 CHUNK_BYTES = 1 << 20
 _KEY = re.compile(r"^[a-z]+/[0-9a-f]{32}\.[a-z]+$")
+
+
+def new_key(kind: str, suffix: str) -> str:
+    """Return a random key for a file."""
+    return f"{kind}/{secrets.token_hex(16)}.{suffix}"
+
+
+def check_key(key: str) -> str:
+    """Return a key that was made here, which is safe in a path; raise ``NotFoundError``."""
+    if not _KEY.match(key):
+        raise NotFoundError("There is no such file.")
+    return key
+
+
+class Measured:
+    """Bytes that go by: their number, which may not exceed ``most``, and their SHA-256."""
+
+    def __init__(self, most: int | None = None) -> None:
+        self._most = most
+        self._digest = hashlib.sha256()
+        self.size = 0
+
+    def chunks(self, source: BinaryIO) -> Iterator[bytes]:
+        """Yield all of ``source``; raise ``TooLargeError`` above the bound."""
+        while chunk := source.read(CHUNK_BYTES):
+            self.size += len(chunk)
+            if self._most is not None and self.size > self._most:
+                raise TooLargeError(
+                    f"The file is larger than {self._most / 1e6:g} MB. Send a smaller one."
+                )
+            self._digest.update(chunk)
+            yield chunk
+
+    @property
+    def sha256(self) -> str:
+        """The hash of what went by, in hex."""
+        return self._digest.hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,26 +96,23 @@ class FileStorage:
         self._root = root
 
     def _path(self, key: str) -> Path:
-        if not _KEY.match(key):
-            raise NotFoundError("There is no such file.")
-        return self._root / key
+        return self._root / check_key(key)
 
     def save(self, kind: str, suffix: str, source: BinaryIO, *, most: int) -> StoredFile:
         """Keep all of ``source`` durably under a random key."""
-        key = f"{kind}/{secrets.token_hex(16)}.{suffix}"
+        return self.put(new_key(kind, suffix), source, most=most)
+
+    def put(self, key: str, source: BinaryIO, *, most: int | None = None) -> StoredFile:
+        """Keep all of ``source`` durably under a key; raise ``FileExistsError`` if it is taken."""
         path = self._path(key)
+        if path.exists():
+            raise FileExistsError(path)
         _make_directory(path.parent)
         partial = path.with_name(path.name + ".part")
-        digest, size = hashlib.sha256(), 0
+        measured = Measured(most)
         try:
             with partial.open("xb") as target:
-                while chunk := source.read(CHUNK_BYTES):
-                    size += len(chunk)
-                    if size > most:
-                        raise TooLargeError(
-                            f"The file is larger than {most / 1e6:g} MB. Send a smaller one."
-                        )
-                    digest.update(chunk)
+                for chunk in measured.chunks(source):
                     target.write(chunk)
                 target.flush()
                 os.fsync(target.fileno())
@@ -82,7 +121,7 @@ class FileStorage:
         except BaseException:
             partial.unlink(missing_ok=True)
             raise
-        return StoredFile(key, size, digest.hexdigest())
+        return StoredFile(key, measured.size, measured.sha256)
 
     def open(self, key: str) -> BinaryIO:
         """Open a kept file for reading."""
@@ -126,6 +165,6 @@ def undone_on_error(storage: Storage, key: str) -> Iterator[None]:
     try:
         yield
     except BaseException:
-        with suppress(OSError):
+        with suppress(OSError, SQLAlchemyError):
             storage.delete(key)
         raise

@@ -51,7 +51,7 @@ def start_training(
                 "Wait for one to end, or cancel it."
             )
         session.add(job)
-    # If this process dies right here the sweeper announces the job instead.
+    # If this process dies right here, or the queue is away, a worker finds the job by looking.
     queue.announce(job.id)
     return job
 
