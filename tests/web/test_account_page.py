@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime as dt
 import io
 import re
-import time
 from typing import Any
 
 import pyotp
@@ -180,11 +179,7 @@ def turn_on(database: Database, user: User, browser: Any) -> list[str]:
     page = browser.get(base).text
     assert "<svg" in page
     assert "style=" not in page
-    # The code of the step before: the present one is left for the log-in. It is good until this
-    # step ends, which must not be in the middle of what follows.
-    left = second_factor.STEP_SECONDS - utcnow().timestamp() % second_factor.STEP_SECONDS
-    if left < 8:
-        time.sleep(left)
+    # The code of the step before: the present one is left for the log-in.
     form = {"code": app_code(database, user, -1), "current_password": PASSWORD}
     for wrong in ({"code": "12345"}, {"current_password": "wrong"}, {"code": ""}):
         assert browser.post(f"{base}/enable", {**form, **wrong}, page=base).status_code == 422
