@@ -88,6 +88,8 @@ class Load:
     lost: list[str] = field(default_factory=list)
     longest_gap: float = 0.0
     """Seconds that a client was without an answer, its own pause between two requests not counted."""
+    longest_of: str = ""
+    """Whose gap that was: what it asked for, over a new or a kept connection, how long its last request took."""
     seconds: list[float] = field(default_factory=list)
     ledger: dict[str, str] = field(default_factory=dict)
     """Ids of data sets that the site said it has stored, by idempotency key."""
@@ -200,7 +202,10 @@ class Load:
                 if again:
                     self.lost.append(again)
                 else:
-                    self.longest_gap = max(self.longest_gap, now - last - pause)
+                    if now - last - pause > self.longest_gap:
+                        self.longest_gap = now - last - pause
+                        over = "kept" if kept else "new"
+                        self.longest_of = f"{ask.__name__[1:]}, {over}, {now - begun:.2f} s"
                     self.seconds.append(now - begun)
                     last = now
                     if values:

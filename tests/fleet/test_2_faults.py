@@ -458,7 +458,7 @@ def test_fault(fleet: Fleet, account: Account, table: list[str], name: str) -> N
         row(f"{name}: requests", load.requests, f"in {took:.0f} s {' '.join(story.notes)}".strip()),
         row("  failed", len(load.failures), "", story.may_fail),
         row("  failed again when sent again", len(load.lost), "", story.may_lose),
-        row("  longest gap", round(load.longest_gap, 2), "s", story.gap),
+        row("  longest gap", round(load.longest_gap, 2), f"s ({load.longest_of})", story.gap),
         row("  p99", load.p99(), "ms"),
         row("  versions at the end", len(fleet.served()), "", 1),
         row("  acknowledged writes lost", len(lost), f"of {len(load.ledger)}", 0),

@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime as dt
 import io
 import re
-import time
 from typing import Any
 
 import pyotp
@@ -157,11 +156,20 @@ def test_no_key_for_nothing_or_for_what_is_not_there(ada: Any, scopes: list[str]
     assert re.search("Choose at least one|There is no scope", answer.text)
 
 
+@pytest.fixture(autouse=True)
+def clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the time that codes are of stand still: a step ends every 30 seconds, and some tests take two."""
+    now = utcnow()
+    monkeypatch.setattr(second_factor, "utcnow", lambda: now)
+
+
 def app_code(database: Database, user: User, steps: int = 0) -> str:
     found = service.find_user(database, user.id)
     assert found is not None
     assert found.totp_secret is not None
-    return pyotp.TOTP(found.totp_secret).at(utcnow() + steps * dt.timedelta(seconds=30))
+    return pyotp.TOTP(found.totp_secret).at(
+        second_factor.utcnow() + steps * dt.timedelta(seconds=30)
+    )
 
 
 def turn_on(database: Database, user: User, browser: Any) -> list[str]:
@@ -171,11 +179,7 @@ def turn_on(database: Database, user: User, browser: Any) -> list[str]:
     page = browser.get(base).text
     assert "<svg" in page
     assert "style=" not in page
-    # The code of the step before: the present one is left for the log-in. It is good until this
-    # step ends, which must not be in the middle of what follows.
-    left = second_factor.STEP_SECONDS - utcnow().timestamp() % second_factor.STEP_SECONDS
-    if left < 8:
-        time.sleep(left)
+    # The code of the step before: the present one is left for the log-in.
     form = {"code": app_code(database, user, -1), "current_password": PASSWORD}
     for wrong in ({"code": "12345"}, {"current_password": "wrong"}, {"code": ""}):
         assert browser.post(f"{base}/enable", {**form, **wrong}, page=base).status_code == 422
