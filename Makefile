@@ -38,7 +38,7 @@ test: ## everything that proves it: check, pages, API, roles, a fleet (needs roo
 	@bin/test
 
 ##@ Operate (ENV=local, staging or production; CLOUD=local, aws, azure or gcp)
-.PHONY: provision site plan deploy rollback scale rotate move releases smoke status logs ssh down destroy drift maintenance audit
+.PHONY: provision site plan deploy rollback scale rotate move releases smoke status logs ssh down destroy drift scan maintenance audit
 provision: engine ## create the machines (NODES=)
 	@bin/images $(if $(filter local,$(CLOUD)),host-ready:$(RELEASE))
 	@bin/play provision
@@ -72,6 +72,9 @@ audit: tools ## who deployed what, when, how long each phase took, and with whic
 
 drift: tools ## in what the fleet is not what is on record (JSON=1; bin/drift exits with 0, 2 or 1)
 	@bin/drift
+
+scan: tools ## connect to every port of every machine; fails where one is open that nobody declared
+	@bin/scan
 
 maintenance: tools ## ON=1 shows a page on every entry (MESSAGE=…), ON=0 serves again
 	@bin/play maintenance

@@ -61,6 +61,11 @@ def test_every_provider_yields_the_same_for_the_same_fleet(
         }
         for machine in machines(environment)
     }
+    # Among the machines, whatever they are called from outside.
+    variables = inventory["_meta"]["hostvars"].values()
+    addresses = [item["beanft_address"] for item in variables]
+    assert all(re.match(r"10\.|172\.|192\.168\.", address) for address in addresses), addresses
+    assert len(set(addresses)) == len(found)
     assert {item["name"]: item["ansible_host"] for item in found.values()} == {
         item["name"]: world.addresses[item["name"]] for item in found.values()
     }

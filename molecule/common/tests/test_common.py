@@ -1,4 +1,4 @@
-"""What a user of role common gets: packages, the time zone, bounds on journal and dead connections."""
+"""What a user of role common gets: packages, the time zone, bounds on the journal."""
 
 from __future__ import annotations
 
@@ -38,11 +38,6 @@ def test_journal_survives_a_restart_of_journald(host: Host) -> None:
     host.check_output("logger --tag role-test kept")
     host.check_output("systemctl restart systemd-journald")
     assert "kept" in host.check_output("journalctl --identifier role-test --no-pager")
-
-
-def test_a_cut_connection_ends_soon(host: Host) -> None:
-    running = host.check_output("sshd -T").splitlines()
-    assert {"clientaliveinterval 5", "clientalivecountmax 3"} <= set(running)
 
 
 def test_another_limit_changes_that_and_nothing_else() -> None:

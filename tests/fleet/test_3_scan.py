@@ -1,0 +1,70 @@
+"""What is open from outside is what is declared, and who opens something by hand is found out."""
+
+from __future__ import annotations
+
+import json
+
+from tests.fleet.checkout import Checkout
+from tests.fleet.fleet import Fleet
+
+LISTENER, PUBLISHED = 8100, 8101
+
+
+def opened(checkout: Checkout) -> set[str]:
+    """Return the ports that the last scan found open, as "m1 22/tcp"."""
+    report = json.loads((checkout.path / "build/reports/scan.json").read_text())
+    return {
+        f"{machine.rsplit('-', 1)[-1]} {port['port']}/{port['protocol']}"
+        for machine, ports in report["ports"].items()
+        for port in ports
+        if port["open"]
+    }
+
+
+def connects(fleet: Fleet, machine: str, target: str, port: int) -> bool:
+    """Tell whether a machine can connect to a port of another one."""
+    address = fleet.on(target, "hostname", "--ip-address").split()[0]
+    connect = f"timeout 3 bash -c 'exec 3<>/dev/tcp/{address}/{port}' && echo yes || echo no"
+    return fleet.on(machine, "bash", "-c", connect) == "yes"
+
+
+def test_what_nobody_declared_is_closed_and_found_where_it_is_not(
+    fleet: Fleet, checkout: Checkout
+) -> None:
+    server = ["systemd-run", "--quiet", "--collect", "--unit", "undeclared"]
+    fleet.on("m2", *server, "python3", "-m", "http.server", str(LISTENER))
+    field = "{{.Spec.TaskTemplate.ContainerSpec.Image}}"
+    image = fleet.manager("service", "inspect", "--format", field, "beanft_web")
+    fleet.on(
+        "m3",
+        *("docker", "run", "--detach", "--name", "undeclared", "--publish", f"{PUBLISHED}:8000"),
+        *("--no-healthcheck", "--entrypoint", "python", image, "-m", "http.server", "8000"),
+    )
+    try:
+        # Both listen, and are closed.
+        text = checkout.make_target("scan")
+        assert "undeclared" not in text
+        everywhere = {"22/tcp", "80/tcp", "2377/tcp", "7946/tcp", "7946/udp", "4789/udp"}
+        assert opened(checkout) == {
+            f"{it} {port}" for it in ("m1", "m2", "m3") for port in everywhere
+        }
+        assert not connects(fleet, "m1", "m2", LISTENER)
+
+        # By hand, where somebody wanted them open.
+        for machine in ("m2", "m3"):
+            fleet.on(machine, "nft", "delete", "table", "inet", "beanft")
+        text = checkout.fails("make", "scan")
+        assert f"m2 {LISTENER}/tcp (python3)" in text
+        assert f"m3 {PUBLISHED}/tcp (docker-proxy)" in text
+        assert connects(fleet, "m1", "m2", LISTENER)
+        drift = checkout.fails("bin/drift")
+        assert "firewall : Rules are in force" in drift
+
+        checkout.make_target("site")
+        assert not connects(fleet, "m1", "m2", LISTENER)
+        assert not connects(fleet, "m1", "m3", PUBLISHED)
+        assert connects(fleet, "m1", "m2", 22)
+    finally:
+        fleet.on("m2", "systemctl", "stop", "undeclared")
+        fleet.on("m3", "docker", "rm", "--force", "undeclared")
+    checkout.run("bin/drift")
