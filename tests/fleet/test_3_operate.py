@@ -11,6 +11,7 @@ import requests
 from tests.fleet import canary
 from tests.fleet.checkout import Checkout
 from tests.fleet.fleet import Fleet
+from tests.fleet.load import SAMPLE
 
 MACHINES = ("m1", "m2", "m3")
 
@@ -65,6 +66,34 @@ def test_a_bundle_deploys_and_a_changed_byte_does_not(
     assert fleet.served() == before
     checkout.make_target("deploy", f"BUNDLE={bundle}")
     fleet.wait_served(revision)
+
+
+def places(fleet: Fleet) -> set[str]:
+    """Return the nodes that tasks of the application may be on, by the rules of their services."""
+    form = "{{json .Spec.TaskTemplate.Placement}}"
+    services = [f"beanft_{name}" for name in ("web", "api", "worker")]
+    found = fleet.manager("service", "inspect", "--format", form, *services)
+    return {"volume" if "beanft.data" in line else "any" for line in found.splitlines()}
+
+
+def test_everything_moves_into_files_and_back(fleet: Fleet, checkout: Checkout) -> None:
+    account = fleet.account()
+    url = f"{account.url}/api/v1/datasets"
+    headers = {**account.headers, "Content-Type": "text/csv"}
+    stored = requests.post(f"{url}?name=moved", data=SAMPLE, headers=headers, timeout=20)
+    assert stored.status_code == 201, stored.text
+    before = requests.get(f"{url}?limit=200", headers=account.headers, timeout=20).json()
+    assert places(fleet) == {"any"}, "a fleet of three begins on the servers of group data"
+    for place, there in (("sqlite", "volume"), ("postgresql", "any")):
+        text = checkout.make_target("move", f"TO={place}")
+        assert "the same on both sides" in text
+        assert places(fleet) == {there}
+        now = requests.get(f"{url}?limit=200", headers=account.headers, timeout=20)
+        assert now.json() == before
+        assert "already" in checkout.make_target("move", f"TO={place}")
+    assert "TO is 'mysql'" in checkout.fails("make", "move", "TO=mysql")
+    checkout.make_target("smoke")
+    fleet.unchanged()
 
 
 def test_the_audit_says_who_did_what(checkout: Checkout) -> None:

@@ -48,7 +48,7 @@ def test_the_first_of_three_local_machines_has_the_data(data: bool, nodes: int, 
 
 def facts(address: str, **interfaces: Any) -> dict[str, Any]:
     """Return a machine's variables, as far as group data needs them."""
-    return {"ansible_facts": {"default_ipv4": {"address": address}, **interfaces}}
+    return {"beanft_address": address, "ansible_facts": interfaces}
 
 
 def clients(groups: dict[str, list[str]], **hostvars: Any) -> Any:
