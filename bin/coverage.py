@@ -27,7 +27,7 @@ def share(counts: list[dict[str, Any]]) -> float:
     """Return the percentage of lines and branches that were run."""
     seen = sum(count["covered_lines"] + count["covered_branches"] for count in counts)
     there = sum(count["num_statements"] + count["num_branches"] for count in counts)
-    return round(100 * seen / there, 1)
+    return float(round(100 * seen / there, 1))
 
 
 def row(name: str, value: float, least: float | None = None) -> str:

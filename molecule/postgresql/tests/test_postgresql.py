@@ -14,15 +14,16 @@ from testinfra.host import Host
 
 testinfra_hosts = ["m1", "m2"]  # Debian 12 and 13
 EVIDENCE = ["journalctl --identifier postgresql --lines 30 --no-pager", "pg_lsclusters"]
-VARIABLES = yaml.safe_load((ROOT / "molecule/postgresql/vars.yml").read_text(encoding="utf-8"))
-PASSWORD = "the-password-of-the-tests"  # noqa: S105 - as vars.yml says
+VARIABLES = yaml.safe_load((ROOT / "molecule/postgresql/vars/main.yml").read_text(encoding="utf-8"))
+PASSWORD = "the-password-of-the-tests"  # noqa: S105 - as vars/main.yml says
 OTHER = "another-password-of-the-tests"
 VERSIONS = {"12": "15", "13": "17"}
 
 
 def again(**variables: Any) -> Run:
     """Apply the role to the servers with other variables."""
-    return apply("postgresql", target="*-m1:*-m2", variables={**VARIABLES, **variables})
+    known = {**VARIABLES, "_client": own_address(machine("m3"))}
+    return apply("postgresql", target="*-m1:*-m2", variables={**known, **variables})
 
 
 def own_address(host: Host) -> str:
@@ -229,35 +230,31 @@ def test_a_kill_keeps_what_was_acknowledged(host: Host) -> None:
         assert ask(host, "DROP TABLE killed").rc == 0
 
 
-def test_another_setting_changes_that_and_restarts_only_if_it_must() -> None:
+def test_other_values_change_that_and_restart_only_if_they_must() -> None:
     servers = {name: machine(name) for name in testinfra_hosts}
     before = {name: started(host) for name, host in servers.items()}
+    first, *others = VARIABLES["postgresql_users"]
+    users = [{**first, "password": "a-new-password-of-the-tests"}, *others]
     try:
-        run = again(postgresql_statement_timeout_seconds=30)
+        run = again(postgresql_statement_timeout_seconds=30, postgresql_users=users)
         assert run.messages == []
         reloads = ["postgresql : Settings", "postgresql : Reload PostgreSQL"]
-        assert run.changed == dict.fromkeys(testinfra_hosts, reloads)
+        assert run.changed == {name: [*reloads, "postgresql : Users"] for name in testinfra_hosts}
         assert {tell(host, "SHOW statement_timeout") for host in servers.values()} == {"30s"}
         assert {name: started(host) for name, host in servers.items()} == before
+        for host in servers.values():
+            assert ask(host, "SELECT 1").rc == 2
+            assert ask(host, "SELECT 1", password="a-new-password-of-the-tests").rc == 0  # noqa: S106
 
-        run = again(postgresql_statement_timeout_seconds=30, postgresql_memory_percent=50)
+        run = again(
+            postgresql_statement_timeout_seconds=30,
+            postgresql_users=users,
+            postgresql_memory_percent=50,
+        )
         assert run.messages == []
         restarts = [*reloads, "postgresql : Restart, for settings that need one"]
         assert run.changed == dict.fromkeys(testinfra_hosts, restarts)
         assert {tell(host, "SHOW shared_buffers") for host in servers.values()} == {"512MB"}
-    finally:
-        assert again().code == 0
-
-
-def test_another_password_changes_that_and_nothing_else() -> None:
-    users = [{**VARIABLES["postgresql_users"][0], "password": "a-new-password-of-the-tests"}]
-    try:
-        run = again(postgresql_users=[*users, *VARIABLES["postgresql_users"][1:]])
-        assert run.messages == []
-        assert run.changed == {key: ["postgresql : Users"] for key in testinfra_hosts}
-        host = machine("m2")
-        assert ask(host, "SELECT 1").rc == 2
-        assert ask(host, "SELECT 1", password="a-new-password-of-the-tests").rc == 0  # noqa: S106
     finally:
         assert again().code == 0
 
