@@ -182,8 +182,18 @@ RULES = [
 ]
 
 
-def listens(number: int, address: str = "0.0.0.0", name: str = "python3") -> dict[str, Any]:  # noqa: S104
-    return {"port": number, "address": address, "name": name}
+def listens(
+    number: int,
+    address: str = "*",
+    name: str = "python3",
+    protocol: str = "tcp",
+) -> str:
+    """Say as ss does that somebody listens; without a name it is the kernel."""
+    state = "LISTEN" if protocol == "tcp" else "UNCONN"
+    process = f'users:(("{name}",pid=7,fd=3),("{name}",pid=8,fd=3))' if name else ""
+    return (
+        f"{protocol}   {state} 0      128          {address}:{number}      0.0.0.0:*    {process}\n"
+    )
 
 
 def scanned(*ports: int, source: str = "10.1.0.12", filtered: bool = True) -> dict[str, Any]:
@@ -194,18 +204,19 @@ def scanned(*ports: int, source: str = "10.1.0.12", filtered: bool = True) -> di
 def judge(filters: dict[str, Filter]) -> Filter:
     """Return a function that names what is open and not declared on a machine."""
 
-    def act(scan: dict[str, Any], tcp: Any = (), udp: Any = ()) -> Any:
-        return filters["scan_undeclared"]({"x-m1": filters["scan_ports"](scan, RULES, tcp, udp)})
+    def act(scan: dict[str, Any], *sockets: str) -> Any:
+        ports = filters["scan_ports"](scan, RULES, "".join(sockets))
+        return filters["scan_undeclared"]({"x-m1": ports})
 
     return act
 
 
 def test_what_is_declared_may_be_open(judge: Filter) -> None:
-    assert judge(scanned(22, 7946), udp=[listens(7946)]) == []
+    assert judge(scanned(22, 7946), listens(7946, protocol="udp")) == []
 
 
 def test_what_nobody_declared_may_not(judge: Filter) -> None:
-    assert judge(scanned(22, 8100), tcp=[listens(8100)]) == ["m1 8100/tcp (python3)"]
+    assert judge(scanned(22, 8100), listens(8100)) == ["m1 8100/tcp (python3)"]
     assert judge(scanned(22, 8100)) == ["m1 8100/tcp"]
 
 
@@ -214,16 +225,22 @@ def test_what_is_declared_for_others_may_not(judge: Filter) -> None:
 
 
 def test_a_listener_for_udp_counts_where_nothing_filters(judge: Filter) -> None:
-    mine = [listens(5353, name="avahi"), listens(323, "127.0.0.1"), listens(324, "[::1]")]
-    assert judge(scanned(22), udp=mine) == []
-    assert judge(scanned(22, filtered=False), udp=mine) == ["m1 5353/udp (avahi)"]
-    assert judge(scanned(22, filtered=False), udp=[listens(7946, "*")]) == []
+    mine = [
+        listens(5353, "192.0.2.1%eth0", "avahi", "udp"),
+        listens(323, "127.0.0.1", "chronyd", "udp"),
+        listens(53, "127.0.0.53%lo", "resolved", "udp"),
+        listens(323, "[::1]", "chronyd", "udp"),
+    ]
+    assert judge(scanned(22), *mine) == []
+    assert judge(scanned(22, filtered=False), *mine) == ["m1 5353/udp (avahi)"]
+    assert judge(scanned(22, filtered=False), listens(7946, "*", "dockerd", "udp")) == []
+    linked = listens(546, "[fe80::1]%eth0", "dhclient", "udp")
+    assert judge(scanned(22, filtered=False), linked) == ["m1 546/udp (dhclient)"]
 
 
 def test_the_table(filters: dict[str, Filter]) -> None:
-    ports = filters["scan_ports"](
-        scanned(22, 8100), RULES, [listens(22, name="sshd"), listens(8100)], [listens(68, "*", "")]
-    )
+    sockets = [listens(22, name="sshd"), listens(8100), listens(68, "*", "", "udp")]
+    ports = filters["scan_ports"](scanned(22, 8100), RULES, "".join(sockets))
     assert filters["scan_table"]({"x-m1": ports}) == [
         "machine  port      declared as  listens     from outside",
         "m1       22/tcp    SSH          sshd        open",

@@ -173,29 +173,37 @@ def firewall_problems(rules: Iterable[Rule], connection: str = "") -> list[str]:
 
 
 # ---------------------------------------------------------------------- scan
-def _is_loopback(listener: Mapping[str, Any]) -> bool:
-    address = str(listener["address"]).strip("[]").split("%")[0]
-    return address not in ("*", "") and ipaddress.ip_address(address).is_loopback
+def _is_loopback(address: str) -> bool:
+    bare = address.replace("[", "").replace("]", "").split("%")[0]
+    return bare != "*" and ipaddress.ip_address(bare).is_loopback
+
+
+def _listeners(sockets: str) -> dict[tuple[str, int], set[str]]:
+    """Return who listens on more than loopback, from what ss prints: programs by protocol and port."""
+    found: dict[tuple[str, int], set[str]] = {}
+    for line in sockets.splitlines():
+        cells = line.split(None, 6)
+        address, port = cells[4].rsplit(":", 1)
+        if not _is_loopback(address):
+            # No process has those of the kernel itself, as that of overlay networks.
+            names = re.findall(r'"([^"]*)",pid=', cells[6] if len(cells) > 6 else "")
+            found.setdefault((cells[0], int(port)), set()).update(names or ["the kernel"])
+    return found
 
 
 def scan_ports(
-    scan: Mapping[str, Any], rules: Iterable[Rule], tcp: Iterable[Rule], udp: Iterable[Rule]
+    scan: Mapping[str, Any], rules: Iterable[Rule], sockets: str
 ) -> list[dict[str, Any]]:
     """Return a machine's ports: those that are declared, that are open, or that somebody listens on for UDP.
 
     Args:
         scan: what ``port_scan`` found: ``open``, ``source``, ``is_udp_filtered``.
         rules: the machine's rules.
-        tcp: who listens there, with ``port``, ``address`` and ``name``.
-        udp: the same for UDP, where a connection from outside proves nothing.
+        sockets: what ``ss`` prints there of who listens, without a header. For UDP it is all there is, since a
+            connection from outside proves nothing.
     """
     rules = list(rules)
-    listeners: dict[tuple[str, int], set[str]] = {}
-    for protocol, found in (("tcp", tcp), ("udp", udp)):
-        for listener in found:
-            if not _is_loopback(listener):
-                key = (protocol, int(listener["port"]))
-                listeners.setdefault(key, set()).add(str(listener.get("name") or "the kernel"))
+    listeners = _listeners(sockets)
     keys = {(str(rule["protocol"]), int(rule["port"])) for rule in rules}
     keys |= {("tcp", int(port)) for port in scan["open"]}
     keys |= {key for key in listeners if key[0] == "udp"}
