@@ -26,7 +26,7 @@ def good() -> dict[str, Any]:
     """A run that looked at everything and found nothing."""
     roles = [
         step(f"{role} : Packages", {host: {**OK} for host in HOSTS})
-        for role in ("common", "docker", "swarm")
+        for role in ("common", "docker", "hardening", "swarm")
     ]
     swarm = {
         "action": "swarm_drift",
@@ -145,7 +145,11 @@ def without(run: dict[str, Any], name: str, host: str = "") -> dict[str, Any]:
     [
         ("Machines to look at", ""),
         ("Compare services, tasks and nodes", ""),
-        *((f"{role} : Packages", host) for role in ("common", "docker", "swarm") for host in HOSTS),
+        *(
+            (f"{role} : Packages", host)
+            for role in ("common", "docker", "hardening", "swarm")
+            for host in HOSTS
+        ),
         *(("Compare containers", host) for host in HOSTS),
     ],
 )
