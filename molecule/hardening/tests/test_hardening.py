@@ -125,12 +125,13 @@ def test_an_account_is_locked_for_a_while(host: Host, user: str) -> None:
     attempt = "runuser --user %s -- sh -c %s"
     wrong = "printf 'wrong\\nwrong\\nwrong\\n' | sudo --stdin --reset-timestamp true"
     host.run(attempt, user, wrong)
-    assert host.check_output("faillock --user %s", user).count("V") >= 3
+    failed = host.check_output("faillock --user %s", user).splitlines()
+    assert len([line for line in failed if line.endswith(" V")]) >= 3, failed
     right = f"echo {GOOD_PASSWORD} | sudo --stdin --reset-timestamp true"
-    # Whoever knows the password is told that it may not, and who is locked is asked again.
-    assert "not in the sudoers" not in host.run(attempt, user, right).stderr
+    # It may not become root in any case; what counts is whether the password is taken.
+    assert "try again" in host.run(attempt, user, right).stderr
     host.check_output("faillock --user %s --reset", user)
-    assert "not in the sudoers" in host.run(attempt, user, right).stderr
+    assert "try again" not in host.run(attempt, user, right).stderr
 
 
 def test_new_accounts(host: Host, user: str) -> None:
@@ -157,6 +158,7 @@ def test_rights_of_files(host: Host) -> None:
     modes = {path: oct(host.file(path).mode) for path in ("/etc/shadow", "/etc/sudoers.d")}
     assert modes == {"/etc/shadow": "0o640", "/etc/sudoers.d": "0o750"}
     assert host.file("/etc/cron.daily").mode == 0o700
+    assert host.file("/home/deploy/.profile").mode == 0o640
 
 
 def test_banner(host: Host) -> None:
