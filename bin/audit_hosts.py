@@ -78,15 +78,20 @@ def waivers(text: str) -> dict[tuple[str, str], str]:
     return found
 
 
+def covers(waiver: tuple[str, str], finding: Finding) -> bool:
+    """Return whether a waiver is for a finding: for all of it, or for its first words."""
+    tool, name = waiver
+    return finding.tool == tool and (finding.id == name or finding.id.startswith(f"{name} "))
+
+
 def split(
-    findings: Iterable[Finding], reasons: Mapping[tuple[str, str], str]
+    findings: Iterable[Finding], reasons: Iterable[tuple[str, str]]
 ) -> tuple[list[Finding], list[tuple[str, str]]]:
     """Return the findings that no waiver covers, and the waivers that cover none."""
-    found = sorted(set(findings))
-    used = {(finding.tool, finding.id) for finding in found}
+    found, waived = sorted(set(findings)), list(reasons)
     return (
-        [finding for finding in found if (finding.tool, finding.id) not in reasons],
-        [key for key in reasons if key not in used],
+        [finding for finding in found if not any(covers(each, finding) for each in waived)],
+        [each for each in waived if not any(covers(each, finding) for finding in found)],
     )
 
 
@@ -186,22 +191,15 @@ def ssh_audit(report: Mapping[str, Any]) -> list[Finding]:
     ]
 
 
-def checkov(report: Any) -> tuple[int, list[Finding]]:
-    """Return how many checks passed, and the others, each with its file."""
-    parts = report if isinstance(report, list) else [report]
-    if not all("results" in part for part in parts):
-        raise AuditError(f"checkov looked at nothing: {report}")
-    passed = sum(part["summary"]["passed"] for part in parts)
-    if any(part["summary"]["parsing_errors"] for part in parts):
-        raise AuditError("checkov could not read a file")
-    return passed, [
-        Finding(
-            "checkov",
-            f"{check['check_id']} {check['file_path'].lstrip('/')}",
-            str(check["check_name"]),
-        )
-        for part in parts
-        for check in part["results"]["failed_checks"]
+def checkov(report: Mapping[str, Any], folder: str) -> tuple[int, list[Finding]]:
+    """Return how many checks passed in a folder, and the others, each with its file."""
+    if "results" not in report:
+        raise AuditError(f"checkov looked at nothing in {folder}: {report}")
+    if report["summary"]["parsing_errors"]:
+        raise AuditError(f"checkov could not read a file in {folder}")
+    return int(report["summary"]["passed"]), [
+        Finding("checkov", f"{check['check_id']} {folder}{check['file_path']}", check["check_name"])
+        for check in report["results"]["failed_checks"]
     ]
 
 
@@ -280,13 +278,18 @@ def judge_ssh(host: str) -> list[Finding]:
 
 
 def judge_files() -> tuple[int, list[Finding]]:
-    """Run checkov on the files that are in the repository."""
-    folders = [part for name in ("docker", "ansible", "molecule") for part in ("--directory", name)]
-    said = run(
-        "build/checkov/bin/checkov", *folders, "--framework", "dockerfile", "ansible",
-        "--output", "json", "--compact", "--quiet", "--skip-download", "--soft-fail",
-    )  # fmt: skip
-    return checkov(json.loads(said))
+    """Run checkov on the files that machines and containers are made by."""
+    passed: int = 0
+    findings: list[Finding] = []
+    for folder, framework in (("docker", "dockerfile"), ("ansible", "ansible")):
+        said = run(
+            "build/checkov/bin/checkov", "--directory", folder, "--framework", framework,
+            "--output", "json", "--compact", "--quiet", "--skip-download", "--soft-fail",
+        )  # fmt: skip
+        more, found = checkov(json.loads(said), folder)
+        passed += more
+        findings += found
+    return passed, findings
 
 
 def main(host: str) -> int:

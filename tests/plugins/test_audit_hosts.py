@@ -110,19 +110,18 @@ def test_checkov(audit: ModuleType) -> None:
     part: dict[str, Any] = {
         "results": {
             "failed_checks": [
-                {"check_id": "CKV_1", "file_path": "/docker/Dockerfile", "check_name": "User"}
+                {"check_id": "CKV_1", "file_path": "/web/Dockerfile", "check_name": "User"}
             ]
         },
         "summary": {"passed": 3, "parsing_errors": 0},
     }
-    passed, findings = audit.checkov([part])
+    passed, findings = audit.checkov(part, "docker")
     assert passed == 3
-    assert findings == [audit.Finding("checkov", "CKV_1 docker/Dockerfile", "User")]
-    assert audit.checkov(part) == (passed, findings)
+    assert findings == [audit.Finding("checkov", "CKV_1 docker/web/Dockerfile", "User")]
     with pytest.raises(audit.AuditError, match="could not read"):
-        audit.checkov({**part, "summary": {"passed": 3, "parsing_errors": 1}})
+        audit.checkov({**part, "summary": {"passed": 3, "parsing_errors": 1}}, "docker")
     with pytest.raises(audit.AuditError, match="looked at nothing"):
-        audit.checkov({"passed": 0, "resource_count": 0})
+        audit.checkov({"passed": 0, "resource_count": 0}, "docker")
 
 
 GOOD = {
@@ -159,6 +158,9 @@ def test_waivers_cover_what_they_name_and_no_more(audit: ModuleType) -> None:
     found = [audit.Finding("checkov", "A x"), audit.Finding("checkov", "A y")]
     reasons = {("checkov", "A x"): "why", ("lynis", "A y"): "why"}
     assert audit.split(found, reasons) == ([found[1]], [("lynis", "A y")])
+    # A check's name alone is for all files; a part of a word is for none.
+    assert audit.split(found, {("checkov", "A"): "why"}) == ([], [])
+    assert audit.split(found, {("checkov", "A "): "why"})[0] == found
 
 
 @pytest.mark.parametrize(
