@@ -1,4 +1,4 @@
-"""text_files: writes what differs, in content, mode or kind, and nothing else."""
+"""text_files writes what differs, in content, mode or kind, and nothing else; read_texts reads."""
 
 from __future__ import annotations
 
@@ -56,3 +56,11 @@ def test_what_can_not_be_written_fails_with_its_path(run: Run, tmp_path: Path) -
     result = run("text_files", files=[{"path": path, "content": "x"}])
     assert result["failed"]
     assert result["msg"].startswith(f"{path} could not be written")
+
+
+def test_texts_are_read(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "a").write_text("é\n", encoding="utf-8")
+    paths = [str(tmp_path / "a"), str(tmp_path / "none")]
+    result = run("read_texts", paths=paths)
+    assert (result["changed"], result["texts"]) == (False, {paths[0]: "é\n", paths[1]: ""})
+    assert run("read_texts", paths=[str(tmp_path)])["failed"]
