@@ -166,11 +166,13 @@ def test_users_come_change_and_go(key: Path) -> None:
         run = apply(
             "common", target="machines[1]", variables={"common_users": [{**ann, "sudo": False}]}
         )
+        assert run.messages == []
         assert run.changed == {"m2": ["common : Users without sudo"]}
         assert login(key, "ann", "sudo", "-n", "true").returncode != 0
 
         gone = {"name": "ann", "state": "absent"}
         run = apply("common", target="machines[1]", variables={"common_users": [gone]})
+        assert run.messages == []
         assert run.changed == {"m2": ["common : Users"]}
         assert login(key, "ann", "true").returncode != 0
     finally:
@@ -195,7 +197,7 @@ def test_another_choice_of_updates_changes_that_and_nothing_else() -> None:
     [
         ({"common_swap_mib": 512}, "is a container, whose swap is its host's: set it to 0"),
         ({"common_updates_reboot_time": "25:00"}, "give a time of the day as 03:30"),
-        ({"common_users": [{"name": "root"}]}, "'root' can't be a user of this list"),
+        ({"common_users": [{"name": "root"}]}, "root can't be in this list"),
         ({"common_users": [{"name": "deploy", "state": "absent"}]}, "the one Ansible logs in as"),
         ({"common_users": [{"name": "ann", "keys": ["AAAA"]}]}, "a whole public key"),
         ({"common_updates": "all"}, "common_updates must be one of"),
