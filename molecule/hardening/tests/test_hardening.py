@@ -22,6 +22,9 @@ GOOD_PASSWORD = "Correct-horse-7-battery"  # noqa: S105 - of an account that liv
 def user(host: Host) -> Iterator[str]:
     """An account that was made after the role was applied, with a password."""
     name = "hardened"
+    # Of an account of the same name, passwords of before are remembered.
+    forget = f"sed --in-place /^{name}:/d /etc/security/opasswd"
+    host.run(forget)
     host.check_output("useradd --create-home --shell /bin/bash %s", name)
     try:
         host.check_output("echo %s | chpasswd", f"{name}:{GOOD_PASSWORD}")
@@ -29,6 +32,7 @@ def user(host: Host) -> Iterator[str]:
     finally:
         host.run("faillock --user %s --reset", name)
         host.check_output("userdel --remove %s", name)
+        host.run(forget)
 
 
 def test_containers_start_and_reach_each_other(host: Host, base_image: str) -> None:
