@@ -22,8 +22,8 @@ options:
     description: Folder of the roles.
     type: path
     required: true
-  renamed:
-    description: File with old and new names of renamed variables.
+  names:
+    description: File with old and new names (C(renamed)), and names that are no role's (C(foreign)).
     type: path
     required: true
 """
@@ -80,14 +80,14 @@ class ActionModule(ActionBase):
         _, arguments = self.validate_argument_spec(
             argument_spec={
                 "roles": {"type": "path", "required": True},
-                "renamed": {"type": "path", "required": True},
+                "names": {"type": "path", "required": True},
             }
         )
         hostvars = (task_vars or {})["hostvars"]
+        names = yaml.safe_load(Path(arguments["names"]).read_text(encoding="utf-8"))
         # Names only: a value may not be ready to be looked at, or be a secret.
-        hosts = {host: list(hostvars.raw_get(host)) for host in hostvars}
-        renamed = yaml.safe_load(Path(arguments["renamed"]).read_text(encoding="utf-8")) or {}
-        found = problems(hosts, options_of(Path(arguments["roles"])), renamed)
+        hosts = {host: set(hostvars.raw_get(host)) - set(names["foreign"]) for host in hostvars}
+        found = problems(hosts, options_of(Path(arguments["roles"])), names["renamed"])
         if found:
             return {"failed": True, "msg": "unknown variables: " + "; ".join(found)}
         return {"changed": False}
