@@ -9,7 +9,8 @@ installed() { dpkg-query --show --showformat '${db:Status-Abbrev} ${Package}\n' 
 installed >"$work/before"
 clean() {
   installed >"$work/after"
-  comm -13 "$work/before" "$work/after" | xargs --no-run-if-empty apt-get purge -y -qq >/dev/null
+  # Exactly what was installed, among it e2fsprogs, which counts as essential where it is.
+  comm -13 "$work/before" "$work/after" | xargs --no-run-if-empty apt-get purge -y -qq --allow-remove-essential >/dev/null
   rm -rf "$work"
 }
 trap clean EXIT
