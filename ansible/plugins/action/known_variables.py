@@ -17,6 +17,7 @@ description:
   - Looks at what every host of the inventory has been given, by group, by host or on the command line. A name that
     begins with that of a role and is in no C(argument_specs.yml) is a typing error, and one that has been renamed has
     no effect any more. Both fail here, before anything is changed.
+  - Leaves the fact C(variables_are_known). Later in a run, hosts also have what the roles themselves have set.
 options:
   roles:
     description: Folder of the roles.
@@ -90,4 +91,4 @@ class ActionModule(ActionBase):
         found = problems(hosts, options_of(Path(arguments["roles"])), names["renamed"])
         if found:
             return {"failed": True, "msg": "unknown variables: " + "; ".join(found)}
-        return {"changed": False}
+        return {"changed": False, "ansible_facts": {"variables_are_known": True}}
