@@ -96,14 +96,14 @@ def split(
 
 
 def lynis_points(log: str) -> list[Points]:
-    """Return the points of every test, of a sysctl key each, from Lynis' log."""
+    """Return the points of every test, of each sysctl key and each option of sshd, from Lynis' log."""
     found: list[Points] = []
     test = key = ""
     before = (0, 0)
     for line in log.splitlines():
         if begun := re.search(r"Performing test ID (\S+)", line):
             test, key = begun[1], ""
-        elif tried := re.search(r"sysctl key (\S+)", line):
+        elif tried := re.search(r"(?:sysctl key|Result: Option) (\S+)", line):
             key = f":{tried[1]}"
         elif given := re.search(r"Currently having (\d+) points \(out of (\d+)\)", line):
             now = (int(given[1]), int(given[2]))
