@@ -164,6 +164,10 @@ def test_rights_of_files(host: Host) -> None:
     assert host.file("/home/deploy/.profile").mode == 0o640
 
 
+def test_files_of_containers_belong_to_a_group(host: Host) -> None:
+    assert host.check_output("getent group 10001") == "beanft:x:10001:"
+
+
 def test_banner(host: Host) -> None:
     for path in ("/etc/issue", "/etc/issue.net"):
         assert "Authorized access only" in host.file(path).content_string
