@@ -38,7 +38,7 @@ test: ## everything that proves it: check, pages, API, roles, a fleet (needs roo
 	@bin/test
 
 ##@ Operate (ENV=local, staging or production; CLOUD=local, aws, azure or gcp)
-.PHONY: provision site plan deploy rollback scale rotate move releases smoke status logs ssh down destroy drift scan maintenance audit
+.PHONY: provision site plan deploy rollback scale rotate move releases smoke status logs ssh down destroy drift scan maintenance audit audit-hosts
 provision: engine ## create the machines (NODES=)
 	@bin/images $(if $(filter local,$(CLOUD)),host-ready:$(RELEASE))
 	@bin/play provision
@@ -69,6 +69,9 @@ releases: tools ## list the releases
 
 audit: tools ## who deployed what, when, how long each phase took, and with which result
 	@bin/play audit
+
+audit-hosts: tools ## Lynis, OpenSCAP, ssh-audit, checkov and our own checks on HOST=m1 and all containers
+	@bin/audit-hosts $(HOST)
 
 drift: tools ## in what the fleet is not what is on record (JSON=1; bin/drift exits with 0, 2 or 1)
 	@bin/drift

@@ -26,7 +26,7 @@ def good() -> dict[str, Any]:
     """A run that looked at everything and found nothing."""
     roles = [
         step(f"{role} : Packages", {host: {**OK} for host in HOSTS})
-        for role in ("common", "ssh", "firewall", "docker", "swarm")
+        for role in ("common", "ssh", "firewall", "docker", "hardening", "swarm")
     ]
     swarm = {
         "action": "swarm_drift",
@@ -147,7 +147,7 @@ def without(run: dict[str, Any], name: str, host: str = "") -> dict[str, Any]:
         ("Compare services, tasks and nodes", ""),
         *(
             (f"{role} : Packages", host)
-            for role in ("common", "ssh", "firewall", "docker", "swarm")
+            for role in ("common", "ssh", "firewall", "docker", "hardening", "swarm")
             for host in HOSTS
         ),
         *(("Compare containers", host) for host in HOSTS),
