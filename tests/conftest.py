@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
+from hypothesis import settings as hypothesis_settings
 from werkzeug.test import TestResponse
 
 from beanft.config import Settings
@@ -27,6 +28,10 @@ from beanft.users import keys, service
 from beanft.users.models import User
 from tests.kept import Kept, KeptFiles, KeptRows
 from tests.servers import STORES, Servers, settings_of
+
+# Tests don't fail by the clock: a machine may be busy.
+hypothesis_settings.register_profile("beanft", deadline=None)
+hypothesis_settings.load_profile("beanft")
 
 PASSWORD = "a good long password"
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from beanft.ml.csv_text import CsvLimits
@@ -118,7 +118,15 @@ def test_groups_of_numbers_have_an_order() -> None:
     assert np.bincount(real.codes).tolist() == [20] * 5
 
 
+MOST = float(np.finfo(np.float64).max)
+
+
 @given(st.lists(st.floats(allow_nan=False, allow_infinity=False), min_size=1, max_size=60))
+@example([MOST, float(np.nextafter(MOST, 0))])
+@example([-MOST, float(np.nextafter(-MOST, 0)), 0.0])
+@example([MOST, -MOST, MOST, -MOST])
+@example([1.3407807929942343e154, 1.7976931348622826e308])
+@example([1.0, float(np.nextafter(1, 2))])
 def test_a_histogram_counts_every_number_once(values: list[float]) -> None:
     column = numbers(*values)
     with np.errstate(over="ignore", invalid="ignore"):

@@ -18,6 +18,7 @@ AUTO_BINS = (5, 40)
 MOST_WHOLE = 20  # whole numbers of up to so many values get a bar each
 MOST_BARS = 30
 MOST_OUTLIERS = 40  # drawn for each box
+HUGE = 1e307
 
 
 def nice_edges(
@@ -48,18 +49,23 @@ def nice_edges(
     rough = spread / bins
     size = 10.0 ** math.floor(math.log10(rough))
     if not math.isfinite(size) or size == 0:
-        return np.linspace(least, most, bins + 1)
+        return _even_edges(least, most, bins)
     steps = [size * part for part in (1, 2, 2.5, 5, 10)]
     if bool((numbers == np.round(numbers)).all()):
         # A bar of two and a half years would hold two ages or three.
         steps = [step for step in steps if step >= 1 and step == round(step)] or [1.0]
     step = min(steps, key=lambda s: abs(spread / s - bins))
     low, high = math.floor(least / step), math.ceil(most / step)
-    if least / step > 2**50 or high - low > 4 * MOST_BINS:
-        return np.linspace(least, most, bins + 1)  # far from zero, round edges would collapse
+    if abs(least) / step > 2**50 or high - low > 4 * MOST_BINS:
+        return _even_edges(least, most, bins)  # far from zero, round edges would collapse
     high += high == low
     edges: npt.NDArray[np.float64] = np.arange(low, high + 1, dtype=np.float64) * np.float64(step)
     return edges
+
+
+def _even_edges(least: float, most: float, bins: int) -> npt.NDArray[np.float64]:
+    """Return even edges between two numbers; fewer where floats are too far apart for so many."""
+    return np.unique(np.linspace(least, most, bins + 1).clip(least, most))
 
 
 def _whole_values(numbers: npt.NDArray[np.float64]) -> npt.NDArray[np.float64] | None:
@@ -184,7 +190,9 @@ def five_numbers(numbers: npt.NDArray[np.float64]) -> dict[str, Any]:
     ``q1``, ``median`` and ``q3``; ``low`` and ``high`` are the farthest numbers within 1.5 times
     the box's height of it; ``outliers`` are those beyond, at most 40 of them, evenly taken.
     """
-    q1, median, q3 = np.quantile(numbers, [0.25, 0.5, 0.75])
+    # By a quarter of each, exactly, since between numbers at the end of what a float holds is no number.
+    scale = 4.0 if np.abs(numbers).max() > HUGE else 1.0
+    q1, median, q3 = np.quantile(numbers / scale, [0.25, 0.5, 0.75]) * scale
     reach = 1.5 * (q3 - q1)
     inside = numbers[(numbers >= q1 - reach) & (numbers <= q3 + reach)]
     outside = np.sort(numbers[(numbers < q1 - reach) | (numbers > q3 + reach)])
