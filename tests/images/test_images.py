@@ -45,6 +45,13 @@ def test_runs_as_a_user_without_rights(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", IMAGES)
+def test_has_no_file_that_everybody_may_write(name: str) -> None:
+    # It fails at the folders that only root may read.
+    search = "find / -xdev -type f -perm -0002 2>/dev/null || true"
+    assert inside(name, "sh", "-c", search) == ""
+
+
+@pytest.mark.parametrize("name", IMAGES)
 def test_has_no_build_tools(name: str) -> None:
     looks = " ".join(f"$(command -v {tool})" for tool in TOOLS)
     assert inside(name, "sh", "-c", f"echo {looks}").strip() == ""

@@ -118,6 +118,16 @@ def test_file_systems_for_all_give_nobody_others_rights(host: Host) -> None:
         assert {"nosuid", "nodev"} <= set(options), path
 
 
+def test_a_loose_file_system_is_made_strict() -> None:
+    host = machine("m2")
+    try:
+        host.check_output("mount -o remount,suid,dev /dev/shm")
+        run = apply("hardening", target="machines[1]")
+        assert run.changed == {"m2": ["hardening : They are so now"]}
+    finally:
+        host.check_output("mount -o remount,nosuid,nodev /dev/shm")
+
+
 def test_bad_passwords_are_refused(host: Host, user: str) -> None:
     for password in ("short-1A", "alllowercaseletters", GOOD_PASSWORD):
         refused = host.run("echo %s | chpasswd", f"{user}:{password}")
