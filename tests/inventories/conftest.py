@@ -379,7 +379,7 @@ def checkout(tmp_path: Path, world: World) -> Path:
     """A copy of what `bin/play` reads, whose runs leave nothing in this checkout."""
     shutil.copytree(ROOT / "ansible", tmp_path / "ansible", symlinks=True)
     (tmp_path / "bin").mkdir()
-    for name in ("_env", "play", "vault", "vault.py"):
+    for name in ("_env", "play"):
         shutil.copy(ROOT / "bin" / name, tmp_path / "bin" / name)
     (tmp_path / ".venv").mkdir()
     (tmp_path / ".venv" / "bin").symlink_to(world.tools)
