@@ -31,7 +31,7 @@ LOGS = ROOT / "build" / "logs"
 REGISTRY = f"{CHECKOUT}-registry"
 APPLICATION = ["api", "web", "worker", "edge", "registry"]
 # All scenarios together, on two cores, images built.
-BOUND_SECONDS = 480
+BOUND_SECONDS = 900
 STEPS = ["test", "create", "converge", "idempotence", "verify", "login", "destroy"]
 
 
