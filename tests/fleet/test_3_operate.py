@@ -28,8 +28,14 @@ def test_a_planted_secret_reaches_the_tasks_and_comes_to_light_nowhere(
         "releases": checkout.make_target("releases"),
         "plan": checkout.run("bash", "-c", "bin/plan || test $? = 2"),
     }
-    container = fleet.manager("ps", "--quiet", "--filter", "name=beanft_web").split()[0]
-    assert fleet.manager("exec", container, "cat", "/run/secrets/beanft_secret_key") == value
+    running = ["docker", "ps", "--quiet", "--filter", "name=beanft_web"]
+    tasks = [
+        (machine, task) for machine in MACHINES for task in fleet.on(machine, *running).split()
+    ]
+    assert tasks
+    for machine, task in tasks:
+        read = ["docker", "exec", task, "cat", "/run/secrets/beanft_secret_key"]
+        assert fleet.on(machine, *read) == value
     report = canary.find(value, checkout, machines=MACHINES, outputs=outputs)
     assert report.found == []
     report.assert_thorough()
