@@ -121,7 +121,7 @@ clean: down ## also remove this checkout's images, tools and reports
 	@bin/clean
 
 ##@ Check
-.PHONY: check lint types unit test-processes test-web test-postgresql test-browser test-previous test-infra test-images molecule test-fleet test-faults
+.PHONY: check lint types unit test-processes test-web test-postgresql test-browser test-previous coverage test-infra test-images molecule test-fleet test-faults
 check: lint types unit test-infra ## linters, types, unit tests: under two minutes
 
 lint: engine ## ruff, yamllint, ansible-lint, shellcheck, hadolint, the Jenkinsfile
@@ -147,6 +147,10 @@ test-browser: tools ## walks through the running site in Chromium; axe-core on e
 
 test-previous: tools ## the release before (or BASE=) on this tree's migrated schema
 	@bin/test-previous
+
+coverage: tools ## lines and branches of the application that unit, process, page and API tests run
+	@COVERAGE=1 $(MAKE) unit test-processes test-web
+	@bin/coverage
 
 test-infra: engine ## tests of roles, templates, Jenkinsfile and inventories
 	@bin/images base:trixie
