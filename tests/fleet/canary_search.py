@@ -19,7 +19,7 @@ from typing import Any
 CHUNK = 2**20
 TIMED_OUT = 124
 # What a command says of something that has gone meanwhile, or that keeps no log.
-GONE = (b"no such", b"not found", b"does not support reading")
+GONE = (b"no such", b"not found", b"marked for removal", b"does not support reading")
 
 
 def forms(needle: str) -> dict[str, list[bytes]]:
