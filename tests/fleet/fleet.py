@@ -81,6 +81,16 @@ class Fleet:
             time.sleep(0.5)
         raise AssertionError(f"after {seconds} s the entries serve {seen}, not {revision}")
 
+    def apart(self) -> bool:
+        """Whether no machine has two tasks of a service while another one has none."""
+        options = ("--filter", "desired-state=running", "--format", "{{.Node}}")
+        for service in ("beanft_web", "beanft_api"):
+            nodes = self.manager("service", "ps", *options, service).split()
+            if len(set(nodes)) < min(len(nodes), len(self.machines())):
+                print(f"{service} runs on {nodes}")
+                return False
+        return True
+
     def unchanged(self) -> None:
         """Deploy what is there: nothing may be left to do."""
         text = self.checkout.make_target("deploy")

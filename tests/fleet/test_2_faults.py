@@ -219,7 +219,7 @@ def machine_killed(story: Story) -> None:
 
 @fault("the machine with the database killed and back")
 def data_machine_killed(story: Story) -> None:
-    # SQLite: while its machine is away there is no site. What counts is that it comes back whole.
+    # While the only database is away there is no site. What counts is that it comes back whole.
     story.may_fail = story.may_lose = 10_000
     story.gap = 120
     machine = story.fleet.machines()["m1"]
@@ -469,4 +469,6 @@ def test_fault(fleet: Fleet, account: Account, table: list[str], name: str) -> N
     assert len(load.lost) <= story.may_lose
     # The bound is for the table. On a busy machine a gap is longer; one that is this long is none of that.
     assert load.longest_gap <= 5 * story.gap
+    # Two tasks on one machine are two that one failure ends.
+    assert fleet.apart()
     fleet.unchanged()
