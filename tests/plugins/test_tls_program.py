@@ -82,6 +82,41 @@ def test_with_one_it_asks_in_time(
     assert it.reason(SETTINGS) == why
 
 
+@pytest.mark.parametrize(("days", "does"), [(2, True), (-1, False)])
+def test_one_that_is_about_to_expire_does_and_an_expired_one_does_not(
+    it: ModuleType, days: int, does: bool
+) -> None:
+    it.ISSUED.write_text(bundle(days))
+    it.ISSUED_FOR.write_text(json.dumps(SETTINGS))
+    assert it.does(SETTINGS) is does
+    assert not it.does(SETTINGS | {"names": ["b.org"]})
+
+
+def test_a_machine_that_is_down_is_not_waited_for(it: ModuleType, docker: Any) -> None:
+    it.ISSUED.write_text(bundle(60))
+    it.ISSUED_FOR.write_text(json.dumps(SETTINGS))
+    mounts = [{"Source": "/etc/beanft/tls"}]
+    container = {"Image": "edge@sha256:1", "Mounts": mounts}
+    node = {
+        "Description": {"Hostname": "m3"},
+        # Nobody listens there.
+        "Status": {"Addr": "127.0.0.1", "State": "down"},
+        "Spec": {"Labels": {"beanft.edge": "true"}},
+    }
+    docker.says(
+        {
+            "service inspect s_haproxy": json.dumps(
+                [{"Spec": {"TaskTemplate": {"ContainerSpec": container}}}]
+            ),
+            "node ls": "1",
+            "node inspect 1": json.dumps([node]),
+        }
+    )
+    with pytest.raises(it.LateError, match="m3 is down; a run after it came back"):
+        it.renew(SETTINGS | {"mode": "acme", "stack": "s", "port": 1})
+    assert docker.calls("service create") == []
+
+
 EXEC = "exec --interactive c bash -c exec 3<>/dev/tcp/127.0.0.1/8405 || exit 1; cat >&3; cat <&3"
 
 

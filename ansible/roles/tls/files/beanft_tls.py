@@ -2,7 +2,8 @@
 """Keeps the certificate of this machine's entry: see role tls.
 
 beanft-tls load     gives what is in /etc/beanft/tls to every entry that runs here
-beanft-tls renew    on the first manager: gets another certificate in time, and carries it to all
+beanft-tls renew    on the first manager: gets another certificate in time, and carries it to all; ends with 3 where
+                    that has to be tried again, and the certificate that is served is still valid
 """
 
 from __future__ import annotations
@@ -44,9 +45,16 @@ CARRY_SECONDS = 90.0
 CONNECT_SECONDS = 5.0
 POLL_SECONDS = 0.5
 
+# How renew ends where nobody is hurt yet.
+LATE = 3
+
 
 class TlsError(Exception):
     """Something could not be done; the message says what, and why."""
+
+
+class LateError(TlsError):
+    """Something has to be done again, and nobody is hurt yet: the certificate that is served is still valid."""
 
 
 def command(
@@ -245,8 +253,8 @@ def served(address: str, port: int) -> str:
     return sha1(found) if found else ""
 
 
-def reason(settings: dict[str, Any]) -> str:
-    """Return why a certificate has to be got, or ''."""
+def difference(settings: dict[str, Any]) -> str:
+    """Return in what the certificate that there is isn't the one that is asked for, or ''."""
     if not ISSUED.exists() or not ISSUED_FOR.exists():
         return "there is none"
     before = json.loads(ISSUED_FOR.read_text())
@@ -256,6 +264,19 @@ def reason(settings: dict[str, Any]) -> str:
     ):
         if before.get(name) != settings[name]:
             return words
+    return ""
+
+
+def does(settings: dict[str, Any]) -> bool:
+    """Tell whether the certificate that there is does, be it about to expire."""
+    return not difference(settings) and days_left(ISSUED) > 0
+
+
+def reason(settings: dict[str, Any]) -> str:
+    """Return why a certificate has to be got, or ''."""
+    differs = difference(settings)
+    if differs:
+        return differs
     left = days_left(ISSUED)
     return f"it has {left:.0f} days left" if left < settings["renew_days"] else ""
 
@@ -323,14 +344,14 @@ def carry(settings: dict[str, Any], bundle: str, image: str) -> list[str]:
         )  # fmt: skip
         deadline = time.monotonic() + CARRY_SECONDS
         while True:
-            behind = [
-                node
+            lacking = [
+                node.name
                 for node in edge_nodes()
-                if not node.ready or served(node.address, settings["port"]) != wanted
+                # One that is down would be waited for in vain.
+                if node.ready and served(node.address, settings["port"]) != wanted
             ]
-            # One that is down gets it by a later run, and would be waited for in vain.
-            if not [node for node in behind if node.ready] or time.monotonic() > deadline:
-                return [node.name for node in behind]
+            if not lacking or time.monotonic() > deadline:
+                return lacking
             time.sleep(POLL_SECONDS)
     finally:
         remove_carrier()
@@ -348,21 +369,33 @@ def renew(settings: dict[str, Any]) -> None:
         )
         return
     why = reason(settings)
+    late: list[str] = []
     if why:
-        issue(settings)
-        print(f"issued: a certificate for {', '.join(settings['names'])}, because {why}")
+        try:
+            issue(settings)
+            print(f"issued: a certificate for {', '.join(settings['names'])}, because {why}")
+        except TlsError as error:
+            if not does(settings):
+                raise
+            late.append(f"{error}: it has {days_left(ISSUED):.0f} days left")
     bundle = ISSUED.read_text()
     wanted = sha1(leaf(bundle))
     behind = [node for node in edge_nodes() if served(node.address, settings["port"]) != wanted]
-    if behind:
+    ready = [node.name for node in behind if node.ready]
+    if ready:
         lacking = carry(settings, bundle, image)
         if lacking:
             raise TlsError(
-                f"{', '.join(lacking)} does not serve the certificate {wanted}: is the machine up, and what says "
+                f"{', '.join(lacking)} does not serve the certificate {wanted}: what says "
                 "'journalctl --unit beanft-tls-load' there? The next run tries again"
             )
-        print(f"carried: to {', '.join(node.name for node in behind)}")
-    print(f"served by all: {wanted}, {days_left(ISSUED):.0f} days left")
+        print(f"carried: to {', '.join(ready)}")
+    away = [node.name for node in behind if not node.ready]
+    if away:
+        late.append(f"{', '.join(away)} is down; a run after it came back carries the certificate")
+    print(f"served: {wanted}, {days_left(ISSUED):.0f} days left")
+    if late:
+        raise LateError("; ".join(late))
 
 
 def main() -> int:
@@ -380,7 +413,7 @@ def main() -> int:
             verbs[sys.argv[1]](json.loads(SETTINGS.read_text()))
     except (TlsError, OSError, ValueError) as error:
         print(f"beanft-tls: {error}", file=sys.stderr)
-        return 1
+        return LATE if isinstance(error, LateError) else 1
     return 0
 
 
