@@ -14,6 +14,7 @@ HOST ?= m1
 SERVICE ?= web
 ON ?=
 MESSAGE ?=
+TLS ?=
 ROLE ?=
 BUNDLE ?=
 CONFIRM ?= 0
@@ -27,11 +28,11 @@ SIGNERS ?=
 WATCH ?=
 FULL ?=
 JSON ?=
-export ENV CLOUD NODES RELEASE TO BUNDLE SIGNERS CONFIRM LOCK_WAIT WATCH SECRET FROM ON MESSAGE FULL JSON
+export ENV CLOUD NODES RELEASE TO BUNDLE SIGNERS CONFIRM LOCK_WAIT WATCH SECRET FROM ON MESSAGE FULL JSON TLS
 
 ##@ The two that matter
 .PHONY: up test
-up: ## from a clean machine to a running, verified deployment (NODES=1, 3 or 5)
+up: ## from a clean machine to a running, verified deployment (NODES=1, 3 or 5; TLS=self_signed)
 	@bin/up
 
 test: ## everything that proves it: check, pages, API, roles, a fleet (needs root or Docker)
@@ -85,7 +86,7 @@ maintenance: tools ## ON=1 shows a page on every entry (MESSAGE=…), ON=0 serve
 smoke: tools ## ask the deployed site what a visitor and a client would
 	@bin/smoke
 
-status: tools ## machines, services, tasks, and what the entry serves
+status: tools ## machines, services, tasks, and what the entry serves, its certificate
 	@bin/status
 
 logs: tools ## logs of SERVICE=web, api, worker or edge (TAIL=100)

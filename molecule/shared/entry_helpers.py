@@ -1,13 +1,35 @@
-"""Asking the entry, and finding its container."""
+"""Asking the entry, finding its container, and something behind it."""
 
 from __future__ import annotations
 
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from helpers import entry
 from testinfra.host import Host
+
+# Ready, and tells what it was asked for.
+BACKEND = """
+import json
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+class Handler(BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        self.send_response(200)
+        self.end_headers()
+        headers = {name.lower(): value for name, value in self.headers.items()}
+        self.wfile.write(json.dumps({"path": self.path, "headers": headers}).encode())
+
+    do_POST = do_GET
+
+# Five, as the library has it, is less than a burst of all clients, and what is refused takes the only task out.
+ThreadingHTTPServer.request_queue_size = 1024
+ThreadingHTTPServer(("", 8000), Handler).serve_forever()
+"""
 
 
 def ask(path: str, **headers: str) -> tuple[int, str]:
@@ -44,3 +66,21 @@ def running_image(host: Host) -> str:
     field = "{{.Spec.TaskTemplate.ContainerSpec.Image}}"
     found = host.check_output("docker service inspect --format %s beanft-edge_haproxy", field)
     return str(found).strip()
+
+
+@contextmanager
+def backend(host: Host) -> Iterator[str]:
+    """Run something that answers, under the name of the service that serves pages."""
+    image = host.check_output(
+        "docker image ls --digests --format '{{.Repository}}@{{.Digest}}' '*/beanft/api'"
+    )
+    host.check_output(
+        "docker service create --detach --no-resolve-image --name beanft_web --endpoint-mode dnsrr "
+        "--network beanft --no-healthcheck --entrypoint python %s -c %s",
+        image.split()[0],
+        BACKEND,
+    )
+    try:
+        yield "beanft_web"
+    finally:
+        host.check_output("docker service rm beanft_web")

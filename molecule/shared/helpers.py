@@ -105,6 +105,14 @@ def entry(name: str = "m1") -> str:
     return f"http://127.0.0.1:{port.strip()}"
 
 
+def secure_entry(name: str = "m1") -> str:
+    """Return the URL of a machine's port 443, as the control machine reaches it, by a name that certificates have."""
+    container = f"{os.environ['BEANFT_CHECKOUT']}-{os.environ['BEANFT_ENVIRONMENT']}-{name}"
+    label = '{{index .Config.Labels "beanft.port.https"}}'
+    port = subprocess.check_output(["docker", "inspect", "--format", label, container], text=True)
+    return f"https://localhost:{port.strip()}"
+
+
 def publish(host: Host, dockerfile: str, name: str) -> str:
     """Build an image on the control machine and bring it to a machine; return it by digest."""
     label = '{{index .Config.Labels "beanft.port"}}'

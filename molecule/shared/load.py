@@ -11,9 +11,11 @@ import requests
 class Load:
     """GET and POST, over new connections, over kept ones, and over kept ones that are idle in between."""
 
-    def __init__(self, url: str, accepted: tuple[int, ...] = (200,)) -> None:
-        """Name the entry, and the answers that are good ones."""
-        self.url, self.accepted = url, accepted
+    def __init__(
+        self, url: str, accepted: tuple[int, ...] = (200,), verify: bool | str = True
+    ) -> None:
+        """Name the entry, the answers that are good ones, and what its certificate is checked with."""
+        self.url, self.accepted, self.verify = url, accepted, verify
         self.requests = 0
         self.failures: list[str] = []
         self.longest_gap = 0.0
@@ -45,7 +47,7 @@ class Load:
                 try:
                     ask = session.request if kept else requests.request
                     body = "x" * 200 if method == "POST" else None
-                    answer = ask(method, self.url, data=body, timeout=15)
+                    answer = ask(method, self.url, data=body, timeout=15, verify=self.verify)
                     if answer.status_code not in self.accepted:
                         problem = f"{answer.status_code} {answer.text[:80]}"
                 except requests.RequestException as error:

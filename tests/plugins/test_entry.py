@@ -241,6 +241,20 @@ def test_connections_go_to_the_spare_entry_and_back(
     assert not run("entry_divert", stack="e", port=80, state="absent")["changed"]
 
 
+def test_another_port_has_rules_of_its_own(
+    machine: Machine, entries: dict[str, str], run: Run
+) -> None:
+    run("entry_divert", stack="e", port=80)
+    assert run("entry_divert", stack="e", port=443, target_port=8443)["changed"]
+    assert not run("entry_divert", stack="e", port=443, target_port=8443)["changed"]
+    assert len(machine.state()["rules"]) == 4
+    assert run("entry_divert", stack="e", port=443, target_port=8443, state="absent")["changed"]
+    assert [rule[2][-1] for rule in machine.state()["rules"] if rule[0] == "nat"] == [
+        "127.0.0.3:8080"
+    ]
+    assert machine.state()["timers"] == ["beanft-entry-divert-80.timer"]
+
+
 def test_the_timer_takes_away_the_very_rule(
     machine: Machine, entries: dict[str, str], run: Run
 ) -> None:

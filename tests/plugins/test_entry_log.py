@@ -25,12 +25,18 @@ BROKEN = BEGIN + 'web/web1 0/0/1/1/2 500 146 - - ---- 2/2/1/0/0 0/0 "GET /x?api_
 DIED = BEGIN + 'web/web2 0/0/0/-1/39 502 209 - - SH-- 2/2/1/0/0 0/0 "POST /die HTTP/1.1"'
 NOBODY = BEGIN + 'api/<NOSRV> 0/-1/-1/-1/0 503 217 - - SC-- 1/1/0/0/0 0/0 "GET /api/x HTTP/1.1"'
 NONSENSE = BEGIN + 'entry/<NOSRV> -1/-1/-1/-1/0 400 0 - - PR-- 4/3/0/0/0 0/0 "<BADREQ>"'
+# Over TLS.
+SECURE = (
+    BEGIN.replace("entry ", "entry~ ")
+    + 'web/<NOSRV> 0/-1/-1/-1/0 503 277 - - SC-- 1/1/0/0/0 0/0 "GET https://127.0.0.1:18443/x HTTP/2.0"'
+)
 LEFT = BEGIN + 'web/web1 0/0/0/-1/500 400 206 - - CH-- 3/3/1/0/0 0/0 "POST / HTTP/1.1"'
 NOT_COUNTED = [
     BEGIN + 'entry/<NOSRV> 0/-1/-1/-1/0 404 182 - - PR-- 3/3/0/0/0 0/0 "GET /metrics HTTP/1.1"',
     BEGIN + 'web/web4 0/1000/0/2/1002 200 127 - - ---- 2/2/1/0/+1 0/0 "GET /healthz HTTP/1.1"',
     BEGIN + 'web/web1 0/0/0/1/1 503 127 - - ---- 3/3/1/0/0 0/0 "GET /readyz?x HTTP/1.1"',
     BEGIN + 'entry/<NOSRV> 0/-1/-1/-1/0 503 1414 - - LR-- 1/1/0/0/0 0/0 "GET / HTTP/1.1"',
+    "10.1.2.3:44436 [25/Nov/2026:03:11:18.767] entry/2: SSL handshake failure (error:0A000102:SSL routines::)",
     "Proxy entry stopped (cumulated conns: FE: 2546, BE: 0).",
     'Server web/web1 is DOWN, reason: Layer4 connection problem, info: "Connection refused", check duration: 0ms.',
     "",
@@ -62,7 +68,7 @@ def logs(docker: Any, **containers: str) -> None:
     )
 
 
-@pytest.mark.parametrize("line", [BROKEN, DIED, NOBODY])
+@pytest.mark.parametrize("line", [BROKEN, DIED, NOBODY, SECURE])
 def test_failures(docker: Any, run: Run, line: str) -> None:
     logs(docker, c1=stamped(GOOD, 5) + stamped(line, 4))
     (window,) = run("entry_log", stack="e", windows=[{"since": 60}])["windows"]

@@ -12,7 +12,8 @@ LINE = re.compile(
     r"^\S+ \[[^\]]+\] (?P<frontend>\S+) (?P<backend>[^/\s]+)/\S+ (?P<times>[-+/\d]+) (?P<status>-?\d+) \S+ \S+ \S+ "
     r"(?P<end>\S{4}) \S+ \S+ (?:\{[^}]*\} )*\"(?P<request>.*)\"?$"
 )
-FRONTEND = "entry"
+# HAProxy marks the name where the client came by TLS.
+FRONTENDS = ("entry", "entry~")
 # Asked by machines, and denied.
 NOT_COUNTED = re.compile(r"^\S+ (?:https?://[^/\s]+)?/+(?:metrics|healthz|readyz)(?=[/?\s]|$)")
 # The first letter of a termination state, where who ended it is the client, or a client that said nothing any more.
@@ -54,7 +55,7 @@ class Figures:
     def add(self, line: str) -> None:
         """Count a line; those that are no request, or none that counts, say nothing."""
         match = LINE.match(line)
-        if not match or match["frontend"] != FRONTEND or NOT_COUNTED.match(match["request"]):
+        if not match or match["frontend"] not in FRONTENDS or NOT_COUNTED.match(match["request"]):
             return
         status, end = int(match["status"]), match["end"][0]
         if end == OWN:

@@ -31,6 +31,10 @@ options:
     description: The machine's port.
     type: int
     required: true
+  target_port:
+    description: The port at which the spare entry takes them.
+    type: int
+    default: 8080
   state:
     description: Whether new connections go to the spare entry.
     type: str
@@ -62,7 +66,6 @@ address:
 
 COMMENT = "beanft-entry"
 UNIT = "beanft-entry-divert"
-TARGET_PORT = 8080
 POLL_SECONDS = 0.25
 COMMAND_SECONDS = 30.0
 
@@ -94,14 +97,15 @@ def iptables(*arguments: str) -> str:
 
 
 def rules(port: int, target: str) -> list[list[str]]:
-    """Return the rules that lead a port to an address: table, chain, and what the rule says."""
+    """Return the rules that lead a port to ADDRESS:PORT: table, chain, and what the rule says."""
+    host, _, target_port = target.rpartition(":")
     mark = ["-m", "comment", "--comment", f"{COMMENT}-{port}"]
     here = ["-p", "tcp", "--dport", str(port), "-m", "addrtype", "--dst-type", "LOCAL"]
-    there = ["-d", target, "-p", "tcp", "--dport", str(TARGET_PORT)]
+    there = ["-d", host, "-p", "tcp", "--dport", target_port]
     return [
         # Docker lets in only what goes to a published port.
         ["filter", "DOCKER-USER", *there, *mark, "-j", "ACCEPT"],
-        ["nat", "PREROUTING", *here, *mark, "-j", "DNAT", "--to-destination", f"{target}:{TARGET_PORT}"],
+        ["nat", "PREROUTING", *here, *mark, "-j", "DNAT", "--to-destination", target],
     ]  # fmt: skip
 
 
@@ -117,12 +121,12 @@ def present(port: int) -> list[list[str]]:
 
 
 def leads(found: list[list[str]], target: str) -> bool:
-    """Tell whether rules that were found lead to an address; iptables writes them in its own way."""
-    return any(f"{target}:{TARGET_PORT}" in rule for rule in found)
+    """Tell whether rules that were found lead to ADDRESS:PORT; iptables writes them in its own way."""
+    return any(target in rule for rule in found)
 
 
 def divert(port: int, target: str, seconds: int) -> None:
-    """Lead a port to an address; what ends it is there before it is."""
+    """Lead a port to ADDRESS:PORT; what ends it is there before it is."""
     wanted = rules(port, target)
     stop_timer(port)
     table, chain, *rule = wanted[-1]
@@ -182,6 +186,7 @@ def main() -> None:
         argument_spec={
             "stack": {"type": "str", "required": True},
             "port": {"type": "int", "required": True},
+            "target_port": {"type": "int", "default": 8080},
             "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
             "seconds": {"type": "int", "default": 240},
             "timeout": {"type": "int", "default": 90},
@@ -199,10 +204,11 @@ def main() -> None:
             # Without an entry there is nothing that could be missed.
             if where(module, stack):
                 target = wait(module, spare(stack), stack)
-            changed = bool(target) and not leads(before, target)
+            there = f"{target}:{values['target_port']}"
+            changed = bool(target) and not leads(before, there)
             if changed:
                 undo(port)
-                divert(port, target, values["seconds"])
+                divert(port, there, values["seconds"])
         else:
             changed = bool(before)
             if changed:

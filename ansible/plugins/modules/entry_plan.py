@@ -6,6 +6,7 @@ from __future__ import annotations
 import copy
 import hashlib
 import json
+from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
@@ -101,9 +102,19 @@ def differences(current: dict[str, Any] | None, definition: dict[str, Any]) -> l
     return [name for name, differs in found.items() if differs] or ["settings"]
 
 
-def refusal(image: str, config: str) -> str:
+def directories(service: dict[str, Any]) -> list[dict[str, str]]:
+    """Return the directories of the machine that an entry has: with the certificate that it serves."""
+    return [volume for volume in service.get("volumes", []) if volume.get("type") == "bind"]
+
+
+def refusal(image: str, config: str, binds: list[dict[str, str]]) -> str:
     """Return why HAProxy would not start with a configuration, in its words, or ''."""
     sandbox = ["--network", "none", "--read-only", "--cap-drop", "ALL", "--log-driver", "none"]
+    for bind in binds:
+        sandbox += [
+            "--mount",
+            f"type=bind,source={bind['source']},target={bind['target']},readonly",
+        ]
     code, out, err = run(
         ("run", "--rm", "--interactive", *sandbox, image, "-c", "-f", "/dev/stdin"),
         config,
@@ -131,6 +142,13 @@ def main() -> None:
     stack, config = module.params["stack"], module.params["config"]
     definition, digest = labelled(module.params["definition"])
     image = definition["services"][SERVICE]["image"]
+    binds = directories(definition["services"][SERVICE])
+    missing = [bind["source"] for bind in binds if not Path(bind["source"]).is_dir()]
+    if missing and not module.check_mode:
+        module.fail_json(
+            msg=f"the entry needs {missing[0]}, which is not on this machine: run 'make site' first, "
+            "which brings the certificate; nothing was changed"
+        )
     names = {f"{stack}_{SERVICE}", f"{spare(stack)}_{SERVICE}"}
     try:
         listed = docker(module, "service", "ls", "--format", "{{.Name}}").split()
@@ -144,7 +162,7 @@ def main() -> None:
         state = entry.get("UpdateStatus", {}).get("State", "completed")
         changes = (current or {}).get("Labels", {}).get(LABEL) != digest
         # In check mode the image need not be on the machine yet.
-        why = refusal(image, config) if changes and not module.check_mode else ""
+        why = refusal(image, config, binds) if changes and not module.check_mode else ""
     except DockerError as error:
         module.fail_json(msg=f"the entry {stack} could not be looked at: {error}")
     if why:

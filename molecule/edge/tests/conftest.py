@@ -7,28 +7,8 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from entry_helpers import container, running_image, settles_on
+from entry_helpers import backend, container, running_image, settles_on
 from testinfra.host import Host
-
-# Ready, and tells what it was asked for.
-BACKEND = """
-import json
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-
-class Handler(BaseHTTPRequestHandler):
-    def do_GET(self):
-        self.rfile.read(int(self.headers.get("Content-Length") or 0))
-        self.send_response(200)
-        self.end_headers()
-        headers = {name.lower(): value for name, value in self.headers.items()}
-        self.wfile.write(json.dumps({"path": self.path, "headers": headers}).encode())
-
-    do_POST = do_GET
-
-# Five, as the library has it, is less than a burst of all clients, and what is refused takes the only task out.
-ThreadingHTTPServer.request_queue_size = 1024
-ThreadingHTTPServer(("", 8000), Handler).serve_forever()
-"""
 
 
 @pytest.fixture
@@ -46,16 +26,7 @@ def image(host: Host) -> str:
 @pytest.fixture(scope="module")
 def web(host: Host) -> Iterator[str]:
     """Run a backend under the name of the service that serves pages."""
-    python = host.check_output(
-        "docker image ls --digests --format '{{.Repository}}@{{.Digest}}' '*/beanft/api'"
-    )
-    host.check_output(
-        "docker service create --detach --no-resolve-image --name beanft_web --endpoint-mode dnsrr "
-        "--network beanft --no-healthcheck --entrypoint python %s -c %s",
-        python.split()[0],
-        BACKEND,
-    )
-    assert settles_on(200) == 200
-    yield "beanft_web"
-    host.check_output("docker service rm beanft_web")
+    with backend(host) as name:
+        assert settles_on(200) == 200
+        yield name
     assert settles_on(503) == 503
