@@ -207,6 +207,7 @@ def local(_directory: Path) -> Iterator[World]:
             "beanft.machine": f"m{machine.number}",
             "beanft.groups": ",".join(machine.groups),
             "beanft.port.http": "80",
+            "beanft.port.https": "443",
             "beanft.contract": checkout,
         }
         return docker(
