@@ -73,7 +73,10 @@ class NumberSummary:
 
     @property
     def std(self) -> float | None:
-        """Standard deviation of a sample (n - 1), None for less than two numbers."""
+        """Standard deviation of a sample (n - 1), None for less than two numbers.
+
+        0 where all differences are below 1e-162, whose squares no double can hold.
+        """
         if self.count < 2:
             return None
         return _finite(math.sqrt(self._squares / (self.count - 1)))
