@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import io
+import os
 import re
 import shutil
 from collections.abc import Callable, Iterator
@@ -29,8 +30,11 @@ from beanft.users.models import User
 from tests.kept import Kept, KeptFiles, KeptRows
 from tests.servers import STORES, Servers, settings_of
 
-# Tests don't fail by the clock: a machine may be busy.
-hypothesis_settings.register_profile("beanft", deadline=None)
+# Tests don't fail by the clock: a machine may be busy. And a change is judged by the same examples as the one before;
+# FULL=1 looks for others, each time.
+hypothesis_settings.register_profile(
+    "beanft", deadline=None, derandomize=os.environ.get("FULL", "0") in ("", "0")
+)
 hypothesis_settings.load_profile("beanft")
 
 PASSWORD = "a good long password"
