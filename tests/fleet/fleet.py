@@ -81,6 +81,14 @@ class Fleet:
             time.sleep(0.5)
         raise AssertionError(f"after {seconds} s the entries serve {seen}, not {revision}")
 
+    def task(self, service: str) -> tuple[str, str]:
+        """Return a machine that runs a task of a service, and the task's container."""
+        for machine in self.machines():
+            listed = self.on(machine, "docker", "ps", "--quiet", "--filter", f"name={service}\\.")
+            if listed:
+                return machine, listed.split()[0]
+        raise AssertionError(f"no machine runs a task of {service}")
+
     def apart(self) -> bool:
         """Whether no machine has two tasks of a service while another one has none."""
         options = ("--filter", "desired-state=running", "--format", "{{.Node}}")

@@ -201,8 +201,8 @@ def task_killed(story: Story) -> None:
     # What it was about to answer is gone with it; sent again, it succeeds.
     story.may_fail = 12
     for service in ("web", "api"):
-        containers = story.fleet.manager("ps", "--quiet", "--filter", f"name=beanft_{service}")
-        story.fleet.manager("kill", containers.split()[0])
+        machine, container = story.fleet.task(f"beanft_{service}")
+        story.fleet.on(machine, "docker", "kill", container)
         time.sleep(8)
 
 
