@@ -33,7 +33,7 @@ APPLICATION = ["api", "web", "worker", "edge", "registry"]
 # All scenarios together, on two cores, images built.
 BOUND_SECONDS = 900
 # More of them on two cores only wait for each other, and some tests would not wait as long.
-SETS_AT_ONCE = 3
+SETS_AT_ONCE = 2
 STEPS = ["test", "create", "converge", "idempotence", "verify", "login", "destroy"]
 
 

@@ -144,7 +144,7 @@ def test_users_come_change_and_go(key: Path) -> None:
     }
     target = machine("m2")
     try:
-        run = apply("common", target="machines[1]", variables={"common_users": [ann]})
+        run = apply("common", target="*-m2", variables={"common_users": [ann]})
         assert run.messages == []
         assert set(run.changed["m2"]) == {
             "common : Users",
@@ -155,18 +155,18 @@ def test_users_come_change_and_go(key: Path) -> None:
         assert "adm" in target.check_output("id -nG ann").split()
         # Nothing bars the way of somebody whose only way is a key.
         assert target.check_output("getent shadow ann").split(":")[4] in ("", "99999")
-        again = apply("common", target="machines[1]", variables={"common_users": [ann]})
+        again = apply("common", target="*-m2", variables={"common_users": [ann]})
         assert (again.code, again.changed) == (0, {})
 
         run = apply(
-            "common", target="machines[1]", variables={"common_users": [{**ann, "sudo": False}]}
+            "common", target="*-m2", variables={"common_users": [{**ann, "sudo": False}]}
         )
         assert run.messages == []
         assert run.changed == {"m2": ["common : Users without sudo"]}
         assert login(key, "ann", "sudo", "-n", "true").returncode != 0
 
         gone = {"name": "ann", "state": "absent"}
-        run = apply("common", target="machines[1]", variables={"common_users": [gone]})
+        run = apply("common", target="*-m2", variables={"common_users": [gone]})
         assert run.messages == []
         assert run.changed == {"m2": ["common : Users"]}
         assert login(key, "ann", "true").returncode != 0
@@ -201,7 +201,7 @@ def test_another_choice_of_updates_changes_that_and_nothing_else() -> None:
     ids=["swap", "time", "root", "own", "key", "choice", "type"],
 )
 def test_what_would_not_work_is_refused(variables: dict[str, object], words: str) -> None:
-    run = apply("common", target="machines[0]", variables=variables)
+    run = apply("common", target="*-m1", variables=variables)
     assert run.code != 0
     assert run.changed == {}
     assert any(words in said for said in run.messages), run.messages

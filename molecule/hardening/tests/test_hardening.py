@@ -122,7 +122,7 @@ def test_a_loose_file_system_is_made_strict() -> None:
     host = machine("m2")
     try:
         host.check_output("mount -o remount,suid,dev /dev/shm")
-        run = apply("hardening", target="machines[1]")
+        run = apply("hardening", target="*-m2")
         assert run.changed == {"m2": ["hardening : They are so now"]}
     finally:
         host.check_output("mount -o remount,nosuid,nodev /dev/shm")
