@@ -158,9 +158,7 @@ def test_users_come_change_and_go(key: Path) -> None:
         again = apply("common", target="*-m2", variables={"common_users": [ann]})
         assert (again.code, again.changed) == (0, {})
 
-        run = apply(
-            "common", target="*-m2", variables={"common_users": [{**ann, "sudo": False}]}
-        )
+        run = apply("common", target="*-m2", variables={"common_users": [{**ann, "sudo": False}]})
         assert run.messages == []
         assert run.changed == {"m2": ["common : Users without sudo"]}
         assert login(key, "ann", "sudo", "-n", "true").returncode != 0
