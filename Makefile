@@ -38,7 +38,7 @@ test: ## everything that proves it: check, pages, API, roles, a fleet (needs roo
 	@bin/test
 
 ##@ Operate (ENV=local, staging or production; CLOUD=local, aws, azure or gcp)
-.PHONY: provision site plan deploy rollback scale rotate move releases smoke status logs ssh down destroy drift scan maintenance audit audit-hosts
+.PHONY: provision site plan deploy rollback scale rotate move backup releases smoke status logs ssh down destroy drift scan maintenance audit audit-hosts
 provision: engine ## create the machines (NODES=)
 	@bin/images $(if $(filter local,$(CLOUD)),host-ready:$(RELEASE))
 	@bin/play provision
@@ -63,6 +63,9 @@ rotate: tools ## give a secret another value, without another image (SECRET=name
 
 move: tools ## keep everything in PostgreSQL or in SQLite: make move TO=postgresql, or TO=sqlite
 	@bin/play move
+
+backup: tools ## back up now, prove it by a restore, and say what was saved
+	@bin/play backup
 
 releases: tools ## list the releases
 	@bin/play releases
