@@ -16,6 +16,7 @@ ON ?=
 MESSAGE ?=
 TLS ?=
 ROLE ?=
+AT ?=
 BUNDLE ?=
 CONFIRM ?= 0
 LOCK_WAIT ?= 45
@@ -28,7 +29,7 @@ SIGNERS ?=
 WATCH ?=
 FULL ?=
 JSON ?=
-export ENV CLOUD NODES RELEASE TO BUNDLE SIGNERS CONFIRM LOCK_WAIT WATCH SECRET FROM ON MESSAGE FULL JSON TLS
+export ENV CLOUD NODES RELEASE TO AT BUNDLE SIGNERS CONFIRM LOCK_WAIT WATCH SECRET FROM ON MESSAGE FULL JSON TLS
 
 ##@ The two that matter
 .PHONY: up test
@@ -39,7 +40,7 @@ test: ## everything that proves it: check, pages, API, roles, a fleet (needs roo
 	@bin/test
 
 ##@ Operate (ENV=local, staging or production; CLOUD=local, aws, azure or gcp)
-.PHONY: provision site plan deploy rollback scale rotate move releases smoke status logs ssh down destroy drift scan maintenance audit audit-hosts
+.PHONY: provision site plan deploy rollback scale rotate move backup restore releases smoke status logs ssh down destroy drift scan maintenance audit audit-hosts
 provision: engine ## create the machines (NODES=)
 	@bin/images $(if $(filter local,$(CLOUD)),host-ready:$(RELEASE))
 	@bin/play provision
@@ -64,6 +65,12 @@ rotate: tools ## give a secret another value, without another image (SECRET=name
 
 move: tools ## keep everything in PostgreSQL or in SQLite: make move TO=postgresql, or TO=sqlite
 	@bin/play move
+
+backup: tools ## back up now, prove it by a restore, and say what was saved
+	@bin/play backup
+
+restore: engine ## bring back the newest backup, or that of AT=id or AT=2026-01-31T12:00, onto these machines or new ones
+	@bin/restore
 
 releases: tools ## list the releases
 	@bin/play releases
@@ -122,7 +129,7 @@ clean: down ## also remove this checkout's images, tools and reports
 	@bin/clean
 
 ##@ Check
-.PHONY: check lint types unit test-processes test-web test-postgresql test-browser test-previous coverage test-infra test-images molecule test-fleet test-faults
+.PHONY: check lint types unit test-processes test-web test-postgresql test-browser test-previous coverage test-infra test-images molecule test-fleet test-faults test-restore
 check: lint types unit test-infra ## linters, types, unit tests: under two minutes
 
 lint: engine ## ruff, yamllint, ansible-lint, shellcheck, hadolint, the Jenkinsfile
@@ -165,6 +172,9 @@ molecule: engine ## roles on real machines (ROLE=docker for one)
 
 test-fleet: images ## three machines from nothing to nothing: up, drift, faults under load, secrets, bundles
 	@bin/pytest fleet -v -s tests/fleet
+
+test-restore: images ## the only machine is lost, and a new one has its data back: recovery point, seconds (not in `make test`)
+	@bin/pytest restore -v -s tests/restore
 
 test-faults: images ## the faults alone, in a table (FULL=1 for all of them)
 	@bin/pytest faults -v -s tests/fleet/test_2_faults.py

@@ -23,7 +23,8 @@ from vault_file import VaultProblem
 
 SECRET_KEY, SIGNING_KEY = "beanft_secret_key", "signing_key"
 # Passwords of what runs on machines and not in the Swarm: no secrets of it by themselves.
-MACHINE_SECRETS = ("data_database_password", "data_queue_password")
+BACKUP_PASSWORD = "backup_password"  # noqa: S105 - its name
+MACHINE_SECRETS = ("data_database_password", "data_queue_password", BACKUP_PASSWORD)
 INSIDE_CA = "inside_ca"
 # What a secret of the Swarm can hold.
 MOST_BYTES = 500_000
@@ -150,6 +151,11 @@ class Vault:
                 raise VaultProblem(
                     f"no secret '{name}' in {self.path}; there are: {', '.join(names)}. "
                     "A new one is added by 'bin/vault edit'."
+                )
+            if name == BACKUP_PASSWORD:
+                raise VaultProblem(
+                    f"'{BACKUP_PASSWORD}' opens the backups that there are, and no other one does: give the repository "
+                    "another password first, by 'restic key add', then write that one here by 'bin/vault edit'"
                 )
             value = value_of(source) if source else None
             if name == SIGNING_KEY:

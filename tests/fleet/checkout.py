@@ -25,6 +25,7 @@ INHERITED = (
     "NODES",
     "RELEASE",
     "TO",
+    "AT",
     "HOST",
     "SERVICE",
     "ROLE",

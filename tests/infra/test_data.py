@@ -113,3 +113,22 @@ def test_a_second_machine_with_data_is_refused(tmp_path: Path) -> None:
 def test_none_or_one_is_good(tmp_path: Path, data: tuple[str, ...]) -> None:
     done = run_machines(tmp_path, *data)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    ("machine", "saved"),
+    [
+        ("m1", {"backup_stack": "beanft", "backup_volume": "beanft-data", "backup_database": ""}),
+        ("m4", {"backup_stack": "", "backup_volume": "", "backup_database": "beanft"}),
+    ],
+)
+def test_what_is_saved_from_where(machine: str, saved: dict[str, str]) -> None:
+    groups = {"managers": ["m2", "m1"], "data": ["m4"]}
+    path = ANSIBLE / "playbooks/vars/backup.yml"
+    found = {
+        name: rendered(
+            path, name, groups=groups, inventory_hostname=machine, beanft_state="/nowhere"
+        )
+        for name in saved
+    }
+    assert found == saved

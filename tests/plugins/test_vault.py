@@ -102,7 +102,10 @@ def mode(path: Path) -> int:
 
 def test_ensure_makes_it_once(tree: Tree) -> None:
     text = tree.script("ensure")
-    made = "password, beanft_secret_key, signing_key, data_database_password, data_queue_password, inside_ca"
+    made = (
+        "password, beanft_secret_key, signing_key, data_database_password, data_queue_password, backup_password, "
+        "inside_ca"
+    )
     assert f"made {made}, allowed_signers, inside-ca.pem in " in text
     content = tree.content()
     assert re.fullmatch("[A-Za-z0-9]{64}", content["secrets"]["beanft_secret_key"])
@@ -179,10 +182,16 @@ def test_rotate_from_a_file_takes_every_letter(tree: Tree, tmp_path: Path) -> No
 def test_secrets_of_machines_are_no_secrets_of_the_swarm(tree: Tree) -> None:
     tree.run("ensure")
     before = tree.content()
-    assert set(before["machine_secrets"]) == {"data_database_password", "data_queue_password"}
+    assert set(before["machine_secrets"]) == {
+        "data_database_password",
+        "data_queue_password",
+        "backup_password",
+    }
     assert set(before["secrets"]) == {"beanft_secret_key"}
     for value in before["machine_secrets"].values():
         assert re.fullmatch("[A-Za-z0-9]{64}", value)
+    text = tree.run("rotate", "backup_password", code=1)
+    assert "'backup_password' opens the backups that there are, and no other one does" in text
     tree.run("rotate", "data_queue_password")
     after = tree.content()
     assert after["machine_secrets"].pop("data_queue_password") != before["machine_secrets"].pop(
@@ -266,7 +275,7 @@ def test_rotate_of_an_unknown_name_says_which_there_are(tree: Tree) -> None:
     tree.run("ensure")
     text = tree.run("rotate", "unknown", code=1)
     assert "no secret 'unknown'" in text
-    names = "beanft_secret_key, data_database_password, data_queue_password, signing_key"
+    names = "backup_password, beanft_secret_key, data_database_password, data_queue_password, signing_key"
     assert f"there are: {names}." in text
 
 
