@@ -12,6 +12,7 @@ RELEASE ?= trixie
 TO ?=
 HOST ?= m1
 SERVICE ?= web
+REQUEST ?=
 ON ?=
 MESSAGE ?=
 ROLE ?=
@@ -27,7 +28,7 @@ SIGNERS ?=
 WATCH ?=
 FULL ?=
 JSON ?=
-export ENV CLOUD NODES RELEASE TO BUNDLE SIGNERS CONFIRM LOCK_WAIT WATCH SECRET FROM ON MESSAGE FULL JSON
+export ENV CLOUD NODES RELEASE TO BUNDLE SIGNERS CONFIRM LOCK_WAIT WATCH SECRET FROM ON MESSAGE FULL JSON REQUEST
 
 ##@ The two that matter
 .PHONY: up test
@@ -88,7 +89,7 @@ smoke: tools ## ask the deployed site what a visitor and a client would
 status: tools ## machines, services, tasks, and what the entry serves
 	@bin/status
 
-logs: tools ## logs of SERVICE=web, api, worker or edge (TAIL=100)
+logs: tools ## logs of SERVICE=web, api, worker or edge (TAIL=100), or all about one REQUEST=id
 	@bin/logs $(SERVICE)
 
 ssh: tools ## a shell on HOST=m1
