@@ -13,6 +13,8 @@ TO ?=
 HOST ?= m1
 SERVICE ?= web
 REQUEST ?=
+PORT ?= 9090
+MONITORING ?=
 ON ?=
 MESSAGE ?=
 ROLE ?=
@@ -28,7 +30,7 @@ SIGNERS ?=
 WATCH ?=
 FULL ?=
 JSON ?=
-export ENV CLOUD NODES RELEASE TO BUNDLE SIGNERS CONFIRM LOCK_WAIT WATCH SECRET FROM ON MESSAGE FULL JSON REQUEST
+export ENV CLOUD NODES RELEASE TO BUNDLE SIGNERS CONFIRM LOCK_WAIT WATCH SECRET FROM ON MESSAGE FULL JSON REQUEST MONITORING
 
 ##@ The two that matter
 .PHONY: up test
@@ -39,7 +41,7 @@ test: ## everything that proves it: check, pages, API, roles, a fleet (needs roo
 	@bin/test
 
 ##@ Operate (ENV=local, staging or production; CLOUD=local, aws, azure or gcp)
-.PHONY: provision site plan deploy rollback scale rotate move releases smoke status logs ssh down destroy drift scan maintenance audit audit-hosts
+.PHONY: provision site plan deploy rollback scale rotate move releases smoke status logs monitoring dashboard ssh down destroy drift scan maintenance audit audit-hosts
 provision: engine ## create the machines (NODES=)
 	@bin/images $(if $(filter local,$(CLOUD)),host-ready:$(RELEASE))
 	@bin/play provision
@@ -91,6 +93,12 @@ status: tools ## machines, services, tasks, and what the entry serves
 
 logs: tools ## logs of SERVICE=web, api, worker or edge (TAIL=100), or all about one REQUEST=id
 	@bin/logs $(SERVICE)
+
+monitoring: engine ## Prometheus and Alertmanager on group monitoring (local: make up MONITORING=1)
+	@bin/monitoring
+
+dashboard: tools ## a tunnel to what Prometheus sees, on 127.0.0.1:PORT=9090
+	@PORT=$(PORT) bin/dashboard
 
 ssh: tools ## a shell on HOST=m1
 	@bin/ssh $(HOST)
@@ -157,7 +165,8 @@ test-infra: engine ## tests of roles, templates, Jenkinsfile and inventories
 	@bin/images base:trixie
 	@bin/pytest infra -q -n 3 tests/infra tests/inventories
 
-test-images: images ## the built images: rights, contents, the same layers again
+test-images: images ## the built images: rights, contents, the same layers again; the alerts' own tests
+	@bin/images prometheus
 	@bin/pytest images -q tests/images
 
 molecule: engine ## roles on real machines (ROLE=docker for one)
