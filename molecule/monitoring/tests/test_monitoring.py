@@ -239,6 +239,8 @@ def test_the_dashboard_is_served(prometheus: Prometheus) -> None:
     for name in re.findall(r'(?:href|src)="([\w.]+)"', page):
         assert prometheus.get(f"/user/{name}") == (FILES / "dashboard" / name).read_text()
     assert json.loads(prometheus.get("/user/panels.json"))
+    for path in re.findall(r'href="(/[\w/]+)"', page):
+        assert "Prometheus" in prometheus.get(path)
 
 
 def test_no_port_of_the_machine_leads_there(host: Host, prometheus: Prometheus) -> None:
