@@ -16,12 +16,14 @@ import time
 import urllib.parse
 import urllib.request
 from collections.abc import Callable, Iterator
+from importlib.machinery import SourceFileLoader
+from types import ModuleType
 from typing import Any
 
 import pytest
 import yaml
 from entry_helpers import ask, settles_on
-from helpers import ROOT, STATE, Run, apply
+from helpers import ROOT, STATE, Run, apply, entry
 from testinfra.host import Host
 
 testinfra_hosts = ["m1"]
@@ -269,9 +271,23 @@ def test_nothing_fires_where_all_is_well(prometheus: Prometheus) -> None:
     assert within(60, lambda: set(prometheus.alerts()) <= OF_THE_HOST), prometheus.alerts()
 
 
+def visitor() -> Any:
+    """Return somebody who has registered and uploaded data, as `make smoke` does it."""
+    path = ROOT / "tests/smoke.py"
+    module = ModuleType("smoke")
+    module.__file__ = str(path)
+    SourceFileLoader("smoke", str(path)).exec_module(module)
+    found = module.Smoke(entry(), None)
+    found.register()
+    found.upload()
+    return found
+
+
 def test_logs_of_a_request_are_found_on_all_services(host: Host, prometheus: Prometheus) -> None:
     request = f"molecule-{int(time.time())}"
-    assert ask("/login", **{"X-Request-ID": request})[0] == 200
+    somebody = visitor()
+    somebody.http.headers["X-Request-ID"] = request
+    somebody.train()
     assert ask("/api/v1/nothing", **{"X-Request-ID": request})[0] == 404
     done = subprocess.run(
         [sys.executable, ROOT / "bin/logs_of_request.py", request],
@@ -283,14 +299,18 @@ def test_logs_of_a_request_are_found_on_all_services(host: Host, prometheus: Pro
     )
     assert done.returncode == 0, done.stderr
     lines = [line.split(None, 3) for line in done.stdout.splitlines()]
-    assert {(machine, service) for _, machine, service, _ in lines} == {
-        ("m1", "edge"),
-        ("m1", "web"),
-        ("m1", "api"),
-    }
+    services = {(machine, service) for _, machine, service, _ in lines}
+    assert services == {("m1", name) for name in ("edge", "web", "api", "worker")}
     stamps = [stamp for stamp, *_ in lines]
     assert stamps == sorted(stamps)
     assert all(request in text for *_, text in lines)
+    events = [
+        json.loads(text)["event"]
+        for _, _, service, text in lines
+        if service != "edge" and "job" in text
+    ]
+    assert events[0] == "job_queued"
+    assert {"job_started", "job_ended"} <= set(events)
 
 
 def test_a_worker_that_goes_is_noticed_and_somebody_is_told(
