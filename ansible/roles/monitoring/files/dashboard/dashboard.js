@@ -144,12 +144,21 @@ async function refresh(panels, places) {
   await Promise.all(panels.map((panel, number) => draw(panel, places[number], start, end, step)));
 }
 
-const panels = await (await fetch("panels.json")).json();
-const places = panels.map(() => element("section"));
-document.querySelector("#panels").append(...places);
-const again = () => refresh(panels, places);
-document.querySelector("#range").addEventListener("change", again);
-for (;;) {
+async function main() {
+  const panels = await (await fetch("panels.json")).json();
+  const places = panels.map(() => element("section"));
+  document.querySelector("#panels").append(...places);
+  let due;
+  const again = async () => {
+    clearTimeout(due);
+    await refresh(panels, places);
+    clearTimeout(due);
+    due = setTimeout(again, REFRESH_SECONDS * 1000);
+  };
+  document.querySelector("#range").addEventListener("change", again);
   await again();
-  await new Promise((wake) => setTimeout(wake, REFRESH_SECONDS * 1000));
 }
+
+main().catch((error) => {
+  document.querySelector("#state").textContent = `The page could not be drawn: ${error.message}`;
+});
