@@ -149,25 +149,33 @@ class Prometheus:
         }
 
 
+def clear(host: Host) -> None:
+    """Remove the application, and wait until its volume is in use no more."""
+    host.run("docker service rm beanft_web beanft_api beanft_worker beanft_catcher")
+    remove = (
+        "for i in $(seq 120); do docker volume inspect monitoring-test >/dev/null 2>&1 || exit 0; "
+        "docker volume rm monitoring-test; sleep 0.5; done; exit 1"
+    )
+    assert host.run("sh -c %s", remove).rc == 0
+
+
 @pytest.fixture(scope="module")
 def application(host: Host) -> Iterator[None]:
     """Run web, api and worker on an empty database."""
+    clear(host)
     worker = image(host, "worker")
     host.check_output(
         "docker run --rm --mount type=volume,source=monitoring-test,target=/var/lib/beanft "
         "--env BEANFT_ENVIRONMENT=test --no-healthcheck %s db upgrade",
         worker,
     )
-    for service in ("web", "api", "worker"):
-        start(host, service)
-    assert settles_on(200) == 200
-    yield
-    host.run("docker service rm beanft_web beanft_api beanft_worker beanft_catcher")
-    # A volume is in use until its last container is gone.
-    remove = (
-        "for i in $(seq 60); do docker volume rm monitoring-test && exit 0; sleep 0.5; done; exit 1"
-    )
-    assert host.run("sh -c %s", remove).rc == 0
+    try:
+        for service in ("web", "api", "worker"):
+            start(host, service)
+        assert settles_on(200) == 200
+        yield
+    finally:
+        clear(host)
     assert settles_on(503) == 503
 
 
