@@ -79,6 +79,13 @@ def start(host: Host, service: str) -> None:
     )
 
 
+def ready(host: Host) -> set[str]:
+    """Return the services that have all their tasks."""
+    listed = host.check_output("docker service ls --format '{{.Name}} {{.Replicas}}'")
+    rows = (line.split() for line in listed.splitlines())
+    return {name for name, tasks, *_ in rows if len(set(tasks.split("/"))) == 1}
+
+
 def within(seconds: float, look: Callable[[], Any]) -> Any:
     """Look until there is something, and return what was seen last."""
     deadline = time.monotonic() + seconds
@@ -172,6 +179,8 @@ def application(host: Host) -> Iterator[None]:
     try:
         for service in ("web", "api", "worker"):
             start(host, service)
+        # Not by asking the entry until it serves: that would be failures, and an alert.
+        assert within(120, lambda: ready(host) >= {"beanft_web", "beanft_api", "beanft_worker"})
         assert settles_on(200) == 200
         yield
     finally:
