@@ -330,6 +330,14 @@ def test_logs_of_a_request_are_found_on_all_services(host: Host, prometheus: Pro
     assert {"job_started", "job_ended"} <= set(events)
 
 
+def told(host: Host, name: str) -> list[dict[str, Any]]:
+    """Return the alerts of a name that the webhook was sent."""
+    log = host.check_output("docker service logs --raw beanft_catcher")
+    bodies = re.findall("CAUGHT /of-molecule (.*)", log)
+    alerts = [alert for body in bodies for alert in json.loads(body)["alerts"]]
+    return [alert for alert in alerts if alert["labels"]["alertname"] == name]
+
+
 def test_a_worker_that_goes_is_noticed_and_somebody_is_told(
     host: Host, prometheus: Prometheus
 ) -> None:
@@ -353,16 +361,8 @@ def test_a_worker_that_goes_is_noticed_and_somebody_is_told(
 
         host.check_output("docker service scale --detach beanft_worker=0")
         assert within(150, lambda: "WorkerDown" in prometheus.alerts()), prometheus.api("alerts")
-        caught = within(
-            60,
-            lambda: re.findall(
-                "CAUGHT /of-molecule (.*)",
-                host.check_output("docker service logs --raw beanft_catcher"),
-            ),
-        )
-        assert caught, "nobody was told"
-        told = [alert for body in caught for alert in json.loads(body)["alerts"]]
-        (worker,) = [alert for alert in told if alert["labels"]["alertname"] == "WorkerDown"]
+        assert within(60, lambda: told(host, "WorkerDown")), "nobody was told"
+        worker = told(host, "WorkerDown")[0]
         assert worker["labels"]["environment"] == "molecule"
         assert worker["annotations"]["runbook"] == "docs/operations.md#workerdown"
     finally:
