@@ -157,8 +157,8 @@ test-browser: tools ## walks through the running site in Chromium; axe-core on e
 test-previous: tools ## the release before (or BASE=) on this tree's migrated schema
 	@bin/test-previous
 
-coverage: tools ## lines and branches of the application that unit, process, page and API tests run
-	@COVERAGE=1 $(MAKE) unit test-processes test-web
+coverage: engine ## lines and branches of the application that unit, process, page and API tests run
+	@COVERAGE=1 $(MAKE) unit test-processes test-web test-postgresql
 	@bin/coverage
 
 test-infra: engine ## tests of roles, templates, Jenkinsfile and inventories

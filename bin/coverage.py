@@ -38,7 +38,7 @@ def row(name: str, value: float, least: float | None = None) -> str:
 
 def main() -> None:
     """Print the parts, and the files that are covered least."""
-    measured = json.loads((ROOT / "build/coverage/all.json").read_text(encoding="utf-8"))["files"]
+    measured = json.loads((ROOT / "build/coverage/files.json").read_text(encoding="utf-8"))["files"]
     files = {
         Path(name).relative_to("app/beanft"): file["summary"] for name, file in measured.items()
     }

@@ -90,7 +90,7 @@ def test_audit_is_there_for_the_next_kernel_of_its_own(host: Host) -> None:
 
 
 def test_an_address_whose_logins_fail_is_banned() -> None:
-    target, other = machine("m2"), machine("m3")
+    target, other = machine("m2"), machine("m1")
     address = target.check_output("hostname --ip-address").split()[0]
     source = other.check_output("hostname --ip-address").split()[0]
     ask = (
@@ -188,14 +188,14 @@ def test_another_value_changes_that_and_nothing_else() -> None:
         run = apply("hardening", variables={"hardening_lock_attempts": 5})
         assert run.messages == []
         changes = ["hardening : Settings"]
-        assert run.changed == dict.fromkeys(("m1", "m2", "m3"), changes)
+        assert run.changed == dict.fromkeys(("m1", "m2"), changes)
         run = apply(
             "hardening",
             variables={"hardening_lock_attempts": 5, "hardening_fail2ban_attempts": 4},
         )
         assert run.messages == []
         changes = ["hardening : Settings", "hardening : Bans"]
-        assert run.changed == dict.fromkeys(("m1", "m2", "m3"), changes)
+        assert run.changed == dict.fromkeys(("m1", "m2"), changes)
         assert machine("m1").check_output("fail2ban-client get sshd maxretry") == "4"
     finally:
         assert apply("hardening").code == 0
