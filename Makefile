@@ -12,6 +12,9 @@ RELEASE ?= trixie
 TO ?=
 HOST ?= m1
 SERVICE ?= web
+REQUEST ?=
+PORT ?= 9090
+MONITORING ?=
 ON ?=
 MESSAGE ?=
 TLS ?=
@@ -29,7 +32,8 @@ SIGNERS ?=
 WATCH ?=
 FULL ?=
 JSON ?=
-export ENV CLOUD NODES RELEASE TO AT BUNDLE SIGNERS CONFIRM LOCK_WAIT WATCH SECRET FROM ON MESSAGE FULL JSON TLS
+export ENV CLOUD NODES RELEASE TO AT BUNDLE SIGNERS CONFIRM LOCK_WAIT WATCH SECRET FROM ON MESSAGE FULL JSON TLS REQUEST \
+	MONITORING
 
 ##@ The two that matter
 .PHONY: up test
@@ -40,7 +44,8 @@ test: ## everything that proves it: check, pages, API, roles, a fleet (needs roo
 	@bin/test
 
 ##@ Operate (ENV=local, staging or production; CLOUD=local, aws, azure or gcp)
-.PHONY: provision site plan deploy rollback scale rotate move backup restore releases smoke status logs ssh down destroy drift scan maintenance audit audit-hosts
+.PHONY: provision site plan deploy rollback scale rotate move backup restore releases smoke status logs monitoring dashboard ssh down \
+	destroy drift scan maintenance audit audit-hosts
 provision: engine ## create the machines (NODES=)
 	@bin/images $(if $(filter local,$(CLOUD)),host-ready:$(RELEASE))
 	@bin/play provision
@@ -96,8 +101,14 @@ smoke: tools ## ask the deployed site what a visitor and a client would
 status: tools ## machines, services, tasks, and what the entry serves, its certificate
 	@bin/status
 
-logs: tools ## logs of SERVICE=web, api, worker or edge (TAIL=100)
+logs: tools ## logs of SERVICE=web, api, worker or edge (TAIL=100), or all about one REQUEST=id
 	@bin/logs $(SERVICE)
+
+monitoring: engine ## Prometheus and Alertmanager on group monitoring (local: make up MONITORING=1)
+	@bin/monitoring
+
+dashboard: tools ## a tunnel to what Prometheus sees, on 127.0.0.1:PORT=9090
+	@PORT=$(PORT) bin/dashboard
 
 ssh: tools ## a shell on HOST=m1
 	@bin/ssh $(HOST)
@@ -164,7 +175,8 @@ test-infra: engine ## tests of roles, templates, Jenkinsfile and inventories
 	@bin/images base:trixie
 	@bin/pytest infra -q -n 3 tests/infra tests/inventories
 
-test-images: images ## the built images: rights, contents, the same layers again
+test-images: images ## the built images: rights, contents, the same layers again; the alerts' own tests
+	@bin/images prometheus
 	@bin/pytest images -q tests/images
 
 molecule: engine ## roles on real machines (ROLE=docker for one)

@@ -61,6 +61,7 @@ IMAGES = {
     "host-ready:bookworm": Image("docker/host/Dockerfile", "ready", "bookworm"),
     "host-bare:trixie": Image("docker/host/Dockerfile", "bare"),
     "host-bare:bookworm": Image("docker/host/Dockerfile", "bare", "bookworm"),
+    "prometheus": Image("docker/prometheus/Dockerfile"),
     "stores": Image("docker/stores/Dockerfile"),
     "lint": Image("docker/lint/Dockerfile", context="docker/lint"),
 }

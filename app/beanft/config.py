@@ -60,6 +60,7 @@ class Settings:
     secret_key: str = field(repr=False)
     host: str = "0.0.0.0"  # noqa: S104 - in a container; the network decides who gets here
     port: int = 8000
+    metrics_port: int = 0  # of a worker, which serves nobody but Prometheus; 0: none
     database_url: str = "sqlite:////var/lib/beanft/db/beanft.sqlite3"
     database_access: Access = field(default_factory=Access)
     queue_path: Path = Path("/var/lib/beanft/db/queue.sqlite3")
@@ -293,6 +294,7 @@ def load_settings(env: Mapping[str, str] | None = None) -> Settings:
         secret_key=secret_key,
         host=env.get("BEANFT_HOST") or preset.host,
         port=_integer(env, "BEANFT_PORT", preset.port),
+        metrics_port=_integer(env, "BEANFT_METRICS_PORT", preset.metrics_port, least=0),
         database_url=database_url,
         database_access=database_access,
         queue_path=Path(env.get("BEANFT_QUEUE_PATH") or preset.queue_path),

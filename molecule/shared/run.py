@@ -29,7 +29,7 @@ CHECKOUT = os.environ["BEANFT_CHECKOUT"]
 SCENARIOS = ROOT / "molecule"
 LOGS = ROOT / "build" / "logs"
 REGISTRY = f"{CHECKOUT}-registry"
-APPLICATION = ["api", "web", "worker", "edge", "registry"]
+APPLICATION = ["api", "web", "worker", "edge", "prometheus", "registry"]
 # All scenarios together, on two cores, images built.
 BOUND_SECONDS = 900
 # More of them on two cores only wait for each other, and some tests would not wait as long.

@@ -51,6 +51,15 @@ def test_what_is_left_out_is_chosen(caller: Any, dataset: str) -> None:
     assert caller.client.application.extensions[NAME].queue.pending() == 1
 
 
+def test_a_training_keeps_the_id_of_its_request(
+    caller: Any, dataset: str, database: Database
+) -> None:
+    headers = {"X-Request-ID": "abcdefgh-1"}
+    made = caller.post(PATH, json={"dataset": dataset, "target": "species"}, headers=headers)
+    with database.reading() as session:
+        assert session.get_one(Job, made.json["id"]).request_id == "abcdefgh-1"
+
+
 def test_what_is_said_is_done(caller: Any, dataset: str) -> None:
     body = {
         "dataset": dataset,

@@ -16,7 +16,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 CHECKOUT = os.environ["BEANFT_CHECKOUT"]
 SERVICES = ["api", "web", "worker"]
-IMAGES = [*SERVICES, "edge", "registry"]
+IMAGES = [*SERVICES, "edge", "registry", "prometheus"]
 # Programs that build or install; an image that serves has no use for them.
 TOOLS = ["pip", "pip3", "uv", "gcc", "cc", "make", "git", "curl", "wget"]
 
@@ -116,6 +116,21 @@ def test_what_serves_can_not_train(name: str) -> None:
 
 def test_worker_can_train() -> None:
     inside("worker", "python", "-c", "import sklearn.linear_model, skl2onnx, onnxruntime")
+
+
+def test_alerts_fire_where_they_should_and_not_where_they_should_not() -> None:
+    done = subprocess.run(
+        [
+            *("docker", "run", "--rm", "--network", "none", "--read-only", "--cap-drop", "ALL"),
+            *("--tmpfs", "/tmp", "--volume", f"{ROOT}/ansible/roles/monitoring/files:/rules:ro"),
+            *("--workdir", "/rules", "--entrypoint", "promtool", f"{CHECKOUT}/prometheus"),
+            *("test", "rules", "rules_test.yml"),
+        ],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_services_share_their_lower_layers() -> None:

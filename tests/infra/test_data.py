@@ -26,20 +26,23 @@ def rendered(path: Path, name: str, **variables: Any) -> Any:
 
 
 @pytest.mark.parametrize(
-    ("data", "nodes", "first"),
+    ("data", "nodes", "monitoring", "first"),
     [
-        (False, 1, "managers,edge"),
-        (False, 5, "managers,edge"),
-        (True, 1, "managers,edge"),
-        (True, 3, "managers,edge,data"),
-        (True, 5, "managers,edge,data"),
+        (False, 1, False, "managers,edge"),
+        (False, 5, True, "managers,edge,monitoring"),
+        (True, 1, False, "managers,edge"),
+        (True, 3, False, "managers,edge,data"),
+        (True, 5, True, "managers,edge,data,monitoring"),
     ],
 )
-def test_the_first_of_three_local_machines_has_the_data(data: bool, nodes: int, first: str) -> None:
+def test_the_first_of_three_local_machines_has_the_data(
+    data: bool, nodes: int, monitoring: bool, first: str
+) -> None:
     groups = rendered(
         ANSIBLE / "roles/cloud_local/vars/main.yml",
         "_cloud_local_groups",
         cloud_local_data=data,
+        cloud_local_monitoring=monitoring,
         cloud_local_nodes=nodes,
         _cloud_local_existing={},
     )

@@ -21,6 +21,11 @@ LATE = (
     BEGIN
     + 'api/api4 0/1000/0/2/1002 200 127 - - ---- 2/2/1/0/+1 0/0 "GET /api/v1/version HTTP/1.1"'
 )
+# With the request's id.
+NAMED = BEGIN + (
+    "web/web4 0/0/0/15/15 200 127 - - ---- 3/2/1/0/0 0/0 {3f0c7f9e-8a1d-4d3b-9a51-0a4a6a4f2c11} "
+    '"GET /?q=1 HTTP/1.1"'
+)
 BROKEN = BEGIN + 'web/web1 0/0/1/1/2 500 146 - - ---- 2/2/1/0/0 0/0 "GET /x?api_key=abc HTTP/1.1"'
 DIED = BEGIN + 'web/web2 0/0/0/-1/39 502 209 - - SH-- 2/2/1/0/0 0/0 "POST /die HTTP/1.1"'
 NOBODY = BEGIN + 'api/<NOSRV> 0/-1/-1/-1/0 503 217 - - SC-- 1/1/0/0/0 0/0 "GET /api/x HTTP/1.1"'
@@ -76,7 +81,7 @@ def test_failures(docker: Any, run: Run, line: str) -> None:
     assert window["samples"] == [line.replace("?api_key=abc", "")]
 
 
-@pytest.mark.parametrize("line", [GOOD, SLOW, LATE, NONSENSE, LEFT])
+@pytest.mark.parametrize("line", [GOOD, NAMED, SLOW, LATE, NONSENSE, LEFT])
 def test_requests_that_did_not_fail_or_not_by_the_servers_doing(
     docker: Any, run: Run, line: str
 ) -> None:

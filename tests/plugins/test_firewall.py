@@ -133,6 +133,22 @@ def test_the_projects_own_ports_make_rules_on_every_machine(filters: dict[str, F
     assert filters["firewall_problems"](made, "192.0.2.7 50000 10.1.0.11 22") == []
 
 
+def test_machines_figures_are_for_the_group_that_asks(filters: dict[str, Filter]) -> None:
+    text = (ROOT / "ansible/playbooks/vars/ports.yml").read_text(encoding="utf-8")
+    (figures,) = [item for item in yaml.safe_load(text)["beanft_ports"] if item["port"] == 9100]
+    groups = {**GROUPS, "monitoring": ["x-m1"]}
+    # As Ansible fills it in where the group has a machine.
+    figures["groups"] = ["machines"]
+    opened = {
+        machine: [
+            (rule["from"], rule["containers"])
+            for rule in filters["firewall_rules"]([figures], machine, groups, HOSTVARS)
+        ]
+        for machine in ("x-m1", "x-m2")
+    }
+    assert opened == {"x-m1": [(["10.1.0.11"], True)], "x-m2": [(["10.1.0.11"], False)]}
+
+
 # --------------------------------------------------------------------- sense
 @pytest.mark.parametrize(
     ("values", "version", "expected"),

@@ -103,3 +103,14 @@ def test_a_secret_is_named_by_its_content(stacks: ModuleType) -> None:
     assert first == same != other
     assert first["key"]["external"] is True
     assert first["key"]["name"].startswith("beanft-key-")
+
+
+def test_files_are_kept_under_names_with_their_contents_hash(stacks: ModuleType) -> None:
+    files = {"rules.yml": "a", "dashboard/page.js": "{{ b }}"}
+    kept = stacks.stored_files(files, "m")
+    assert kept["sources"] == {"rules.yml": "rules-yml", "dashboard/page.js": "dashboard-page-js"}
+    assert kept["names"]["rules.yml"] == "m-rules-yml-ca978112ca1b"
+    assert kept["texts"] == {kept["names"][path]: text for path, text in files.items()}
+    again = stacks.stored_files({**files, "rules.yml": "c"}, "m")
+    assert again["names"]["rules.yml"] != kept["names"]["rules.yml"]
+    assert again["names"]["dashboard/page.js"] == kept["names"]["dashboard/page.js"]

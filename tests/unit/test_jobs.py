@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import datetime as dt
+import urllib.request
 from typing import Any
 
 import pytest
@@ -12,7 +13,9 @@ import sqlalchemy as sa
 from beanft.config import Settings
 from beanft.core.database import Database, utcnow
 from beanft.core.errors import NotFoundError
+from beanft.core.logs import present_request
 from beanft.jobs import service
+from beanft.jobs.metrics import JobMetrics
 from beanft.jobs.models import Job
 from beanft.jobs.queue import open_queue
 from beanft.jobs.runner import Runner
@@ -201,3 +204,48 @@ def test_a_stopping_worker_takes_nothing(
     worker.run(job.id)
     assert announced == [job.id]
     assert state(database, job).state == "queued"
+
+
+def test_a_jobs_lines_name_the_request_that_it_came_from(
+    settings: Settings, database: Database, storage: Storage, job: Job
+) -> None:
+    ended: list[tuple[str, str | None]] = []
+    worker = runner(
+        settings, database, storage, ended=lambda how: ended.append((how, present_request()))
+    )
+    age(database, job, plan_data={**job.plan_data, "features": []}, request_id="abcdefgh-1")
+    worker.run(job.id)
+    assert ended == [("refused", "abcdefgh-1")]
+    assert present_request() is None
+    age(database, job, state="queued", request_id=None)
+    worker.run(job.id)
+    assert ended[1:] == [("refused", None)]
+
+
+def test_a_worker_counts_jobs_for_prometheus(
+    settings: Settings, database: Database, dataset: Dataset, job: Job
+) -> None:
+    metrics = JobMetrics()
+    tender = Tender(database, open_queue(settings), settings.run_dir / "heartbeat", metrics)
+    address = f"http://127.0.0.1:{metrics.serve('127.0.0.1', 0)}/metrics"
+
+    def figures() -> dict[str, float]:
+        tender.tend()
+        with urllib.request.urlopen(address, timeout=5) as answer:
+            lines = [line for line in answer.read().decode().splitlines() if line[0] != "#"]
+        return {name: float(value) for name, value in (line.rsplit(" ", 1) for line in lines)}
+
+    age(database, job, created_at=utcnow() - dt.timedelta(seconds=90))
+    found = figures()
+    assert found['beanft_jobs{state="queued"}'] == 1
+    assert found['beanft_jobs{state="running"}'] == 0
+    assert 89 < found["beanft_oldest_waiting_job_seconds"] < 200
+    assert found['beanft_jobs_ended_total{outcome="succeeded"}'] == 0
+
+    assert service.claim_job(database, job.id, "w", 30)
+    metrics.ended("succeeded")
+    found = figures()
+    assert found['beanft_jobs{state="queued"}'] == 0
+    assert found['beanft_jobs{state="running"}'] == 1
+    assert found["beanft_oldest_waiting_job_seconds"] == 0
+    assert found['beanft_jobs_ended_total{outcome="succeeded"}'] == 1

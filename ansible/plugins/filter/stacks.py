@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import hashlib
+import re
 from typing import Any
 
 IMAGE = "image"
@@ -116,6 +117,21 @@ def stack_secrets(secrets: dict[str, str], stack: str) -> dict[str, Any]:
     }
 
 
+def stored_files(files: dict[str, str], stack: str) -> dict[str, dict[str, str]]:
+    """Return how files are kept as configs of the Swarm, which can't change: under names with their content's hash.
+
+    By a file's path: C(sources), what a Compose file calls it, and C(names), what the store does. C(texts) are the
+    contents by the store's names.
+    """
+    sources = {path: re.sub(r"[^a-z0-9]+", "-", path) for path in files}
+    names = {
+        path: f"{stack}-{sources[path]}-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
+        for path, text in files.items()
+    }
+    texts = {names[path]: text for path, text in files.items()}
+    return {"sources": sources, "names": names, "texts": texts}
+
+
 class FilterModule:
     """The filters."""
 
@@ -126,4 +142,5 @@ class FilterModule:
             "stack_scaled": stack_scaled,
             "stack_carried": stack_carried,
             "stack_secrets": stack_secrets,
+            "stored_files": stored_files,
         }

@@ -28,8 +28,9 @@ description:
 options:
   stacks:
     description: >-
-      The stacks, each with C(name), C(definition) as C(swarm_stack) was given it, and C(labels). A service without an
-      image is taken to run the right one if its label with the hash of its definition says so.
+      The stacks, each with C(name), C(definition) as C(swarm_stack) was given it, C(labels), and C(mend), the command
+      that deploys it where that is not C(make deploy). A service without an image is taken to run the right one if its
+      label with the hash of its definition says so.
     type: list
     elements: dict
     required: true
@@ -274,6 +275,8 @@ def main() -> None:
         networks = dict(line.split(maxsplit=1) for line in lines)
         for stack in module.params["stacks"]:
             more, its_images, its_tasks = look_at_stack(module, stack, networks)
+            for it in more:
+                it["mend"] = it["mend"].replace(DEPLOY, stack.get("mend", DEPLOY))
             findings, images, tasks = findings + more, images | its_images, tasks + its_tasks
         ids = docker(module, "node", "ls", "--quiet").split()
         nodes = docker_json(module, "node", "inspect", *ids)

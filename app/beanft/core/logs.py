@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import orjson
@@ -50,6 +51,19 @@ def configure_logs(service: str, *, level: int = logging.INFO) -> None:
 
 
 _SERVICE: dict[str, str] = {}
+
+
+def present_request() -> str | None:
+    """Return the id of the request that is being answered, None outside of one."""
+    found: str | None = structlog.contextvars.get_contextvars().get("request_id")
+    return found
+
+
+def as_part_of(request_id: str | None) -> AbstractContextManager[None]:
+    """Have lines name a request that was answered before, by another process."""
+    if request_id is None:
+        return nullcontext()
+    return structlog.contextvars.bound_contextvars(request_id=request_id)
 
 
 def logger() -> Any:

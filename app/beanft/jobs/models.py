@@ -34,6 +34,7 @@ class Job(Base):
         sa.String(20), sa.ForeignKey("models.id", ondelete="SET NULL"), index=True
     )
     name: Mapped[str] = mapped_column(sa.String(120))
+    request_id: Mapped[str | None] = mapped_column(sa.String(64))  # who asked, for the logs
     plan_data: Mapped[dict[str, Any]]
     results: Mapped[dict[str, Any] | None]  # what is known of each estimator so far
     state: Mapped[str] = mapped_column(sa.String(12), default="queued", index=True)

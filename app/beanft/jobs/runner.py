@@ -15,7 +15,7 @@ import sqlalchemy as sa
 
 from beanft.config import Settings
 from beanft.core.database import Database, is_busy, is_unreachable, new_id
-from beanft.core.logs import logger
+from beanft.core.logs import as_part_of, logger
 from beanft.jobs import service
 from beanft.jobs.fit_process import FitProcess, model_path, warm_up
 from beanft.jobs.models import Job
@@ -43,6 +43,7 @@ class Runner:
         storage: where files are.
         stopping: tells whether the worker is being stopped.
         announce: puts a job's id into the queue again.
+        ended: is told how each job ended here.
 
     """
 
@@ -53,12 +54,14 @@ class Runner:
         storage: Storage,
         stopping: Callable[[], bool],
         announce: Callable[[str], None],
+        ended: Callable[[str], None] = lambda _outcome: None,
     ) -> None:
         self._settings = settings
         self._database = database
         self._storage = storage
         self._stopping = stopping
         self._announce = announce
+        self._ended = ended
         self._log = logger()
         self.owner = f"{socket.gethostname()[:40]}:{os.getpid()}:{new_id()[:8]}"
 
@@ -72,7 +75,11 @@ class Runner:
         claim = service.claim_job(self._database, job_id, self.owner, self._settings.lease_seconds)
         if claim is None:
             return
-        log = self._log.bind(job=job_id, attempt=claim.attempt)
+        with as_part_of(claim.request_id):
+            self._run(claim)
+
+    def _run(self, claim: Claim) -> None:
+        log = self._log.bind(job=claim.job_id, attempt=claim.attempt)
         log.info("job_started")
         directory = Path(tempfile.mkdtemp(prefix="beanft-fit-"))
         try:
@@ -84,6 +91,7 @@ class Runner:
         finally:
             shutil.rmtree(directory, ignore_errors=True)
         log.info("job_ended", outcome=outcome)
+        self._ended(outcome)
 
     def _work(self, claim: Claim, directory: Path) -> str:
         with self._database.reading() as session:

@@ -27,6 +27,7 @@ class Claim:
     job_id: str
     owner: str
     attempt: int
+    request_id: str | None = None
 
 
 def _changed(result: sa.Result[Any]) -> bool:
@@ -77,8 +78,8 @@ def claim_job(database: Database, job_id: str, owner: str, lease: float) -> Clai
         )
         if not _changed(result):
             return None
-        attempt = session.scalar(sa.select(Job.attempt).where(Job.id == job_id))
-    return Claim(job_id, owner, int(attempt or 0))
+        job = session.execute(sa.select(Job.attempt, Job.request_id).where(Job.id == job_id)).one()
+    return Claim(job_id, owner, job.attempt, job.request_id)
 
 
 def renew(
@@ -202,6 +203,28 @@ def cancel(database: Database, user_id: str, job_id: str) -> bool:
                 )
             )
         )
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """The jobs that are under way: their number by state, and the age of the oldest that waits."""
+
+    jobs: dict[str, int]
+    oldest_seconds: float
+
+
+def waiting(database: Database) -> Waiting:
+    """Look at the jobs that are under way."""
+    jobs = (
+        sa.select(Job.state, sa.func.count(), sa.func.min(Job.created_at))
+        .where(Job.state.in_(ACTIVE))
+        .group_by(Job.state)
+    )
+    with database.reading() as session:
+        found = session.execute(jobs).all()
+    oldest = next((since for state, _number, since in found if state == "queued"), None)
+    seconds = (utcnow() - oldest).total_seconds() if oldest else 0.0
+    return Waiting({state: number for state, number, _since in found}, max(0.0, seconds))
 
 
 def sweep(database: Database, *, queue_is_empty: bool) -> list[str]:

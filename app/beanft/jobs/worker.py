@@ -12,6 +12,7 @@ from beanft.core.logs import configure_logs, logger
 from beanft.core.schema_revision import database_revision, is_sufficient
 from beanft.jobs import service
 from beanft.jobs.fit_process import warm_up
+from beanft.jobs.metrics import JobMetrics
 from beanft.jobs.queue import JobQueue, open_queue
 from beanft.jobs.runner import Runner
 from beanft.storage.choose import open_storage
@@ -28,10 +29,17 @@ WARM_UP_AFTER_SECONDS = 20.0
 class Tender:
     """Every few seconds: is all in reach? Then touch the heartbeat and sweep."""
 
-    def __init__(self, database: Database, queue: JobQueue, heartbeat: Path) -> None:
+    def __init__(
+        self,
+        database: Database,
+        queue: JobQueue,
+        heartbeat: Path,
+        metrics: JobMetrics | None = None,
+    ) -> None:
         self._database = database
         self._queue = queue
         self._heartbeat = heartbeat
+        self._metrics = metrics
         self._stop = threading.Event()
         self._log = logger()
 
@@ -44,6 +52,8 @@ class Tender:
             self._log.warning("job_announced_again", job=job_id)
             self._queue.announce(job_id)
         forget_keys(self._database)
+        if self._metrics is not None:
+            self._metrics.seen(service.waiting(self._database))
         self._heartbeat.parent.mkdir(parents=True, exist_ok=True)
         self._heartbeat.touch()
 
@@ -83,7 +93,10 @@ def run_worker(settings: Settings) -> None:
 
     queue = open_queue(settings, run, works=True)
     storage = open_storage(settings, database)
-    runner = Runner(settings, database, storage, stopping, queue.announce)
+    metrics = JobMetrics()
+    if settings.metrics_port:
+        metrics.serve(settings.host, settings.metrics_port)
+    runner = Runner(settings, database, storage, stopping, queue.announce, metrics.ended)
     consumer = Consumer(
         queue.huey,
         workers=1,
@@ -92,7 +105,8 @@ def run_worker(settings: Settings) -> None:
         graceful_signal="TERM",
         shutdown_timeout=settings.worker_grace_seconds + 10,
     )
-    tender = Tender(database, queue, settings.run_dir / "heartbeat")
+    heartbeat = settings.run_dir / "heartbeat"
+    tender = Tender(database, queue, heartbeat, metrics if settings.metrics_port else None)
     tender.start()
     # A job that comes before has it done then.
     later = threading.Timer(WARM_UP_AFTER_SECONDS, warm_up)

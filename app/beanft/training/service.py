@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 from beanft.config import Limits
 from beanft.core.database import Database
 from beanft.core.errors import ConflictError, InvalidError, NotFoundError
+from beanft.core.logs import logger, present_request
 from beanft.jobs.models import ACTIVE, Job
 from beanft.jobs.series import series_name
 from beanft.ml.plan import Plan, check_plan
@@ -39,6 +40,7 @@ def start_training(
         user_id=dataset.user_id,
         dataset_id=dataset.id,
         name=series_name(plan, dataset.name),
+        request_id=present_request(),
         plan_data=plan.to_dict(),
     )
     with database.writing() as session:
@@ -51,6 +53,7 @@ def start_training(
                 "Wait for one to end, or cancel it."
             )
         session.add(job)
+    logger().info("job_queued", job=job.id)
     # If this process dies right here, or the queue is away, a worker finds the job by looking.
     queue.announce(job.id)
     return job

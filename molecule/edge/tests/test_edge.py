@@ -69,6 +69,14 @@ def test_requests_carry_one_id(web: str) -> None:
     assert forged["x-request-id"] != "?"
 
 
+def test_the_log_names_the_request(host: Host, web: str) -> None:
+    ask("/logged", **{"X-Request-ID": "logged-1234"})
+    (line,) = host.check_output(
+        "docker logs --since 1m %s 2>&1 | grep /logged", container(host)
+    ).splitlines()
+    assert ' {logged-1234} "GET /logged HTTP/1.1"' in line
+
+
 def test_metrics_are_for_inside_when_a_task_is_ready_too(web: str) -> None:
     assert ask("/metrics")[0] == 404
 
