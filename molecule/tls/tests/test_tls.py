@@ -143,6 +143,14 @@ def test_nobody_but_root_and_the_entry_reads_the_key(name: str) -> None:
     assert "Read-only file system" in inside.stderr
 
 
+@pytest.mark.parametrize("name", MACHINES)
+def test_when_it_ends_is_told_to_whoever_collects_figures(name: str) -> None:
+    said = machine(name).file("/var/lib/prometheus/node-exporter/beanft_certificate.prom")
+    assert oct(said.mode) == "0o644"
+    stamp = int(served(name).not_valid_after_utc.timestamp())
+    assert f"\nbeanft_certificate_not_after_timestamp_seconds {stamp}\n" in said.content_string
+
+
 def test_nothing_of_the_way_to_the_machines_is_left(host: Host) -> None:
     assert "beanft-tls" not in host.check_output("docker service ls; docker secret ls")
     left = host.check_output("find /etc/beanft/tls -name '.*' -type f")

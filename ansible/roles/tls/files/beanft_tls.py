@@ -28,6 +28,8 @@ SETTINGS = Path("/etc/beanft/tls.json")
 DIRECTORY = Path("/etc/beanft/tls")
 # The paths are the same in the entry's container.
 BUNDLE, MAP = DIRECTORY / "entry.pem", DIRECTORY / "machine.map"
+# Node exporter reads it, where there is one.
+FIGURES = Path("/var/lib/prometheus/node-exporter/beanft_certificate.prom")
 STATE = Path("/var/lib/beanft-tls")
 ISSUED, ISSUED_FOR = STATE / "entry.pem", STATE / "issued.json"
 CARRY = "beanft-tls-carry"
@@ -113,10 +115,15 @@ def sha1(certificate: bytes) -> str:
     return hashlib.sha1(certificate, usedforsecurity=False).hexdigest().upper()
 
 
+def end(path: Path) -> int:
+    """Return the time at which the first certificate of a file ends, in seconds of Unix."""
+    said = command("openssl", "x509", "-in", str(path), "-noout", "-enddate")
+    return ssl.cert_time_to_seconds(said.partition("=")[2].strip())
+
+
 def days_left(path: Path) -> float:
     """Return how many days the first certificate of a file is still valid."""
-    said = command("openssl", "x509", "-in", str(path), "-noout", "-enddate")
-    return (ssl.cert_time_to_seconds(said.partition("=")[2].strip()) - time.time()) / 86400
+    return (end(path) - time.time()) / 86400
 
 
 # ---------------------------------------------------------------------- load
@@ -174,8 +181,20 @@ def load_map(container: str, text: str) -> bool:
     return before != wanted
 
 
+def tell_end() -> None:
+    """Write down when the certificate ends, for whoever collects figures."""
+    name = "beanft_certificate_not_after_timestamp_seconds"
+    if not FIGURES.parent.is_dir():
+        FIGURES.parent.mkdir(parents=True)
+        FIGURES.parent.chmod(0o755)
+    text = f"# HELP {name} When the entry's certificate ends.\n# TYPE {name} gauge\n{name} {end(BUNDLE)}\n"
+    replace(FIGURES, text, 0o644)
+    FIGURES.chmod(0o644)
+
+
 def load(settings: dict[str, Any]) -> None:
     """Give the files of this machine to every entry that runs here."""
+    tell_end()
     bundle, text = BUNDLE.read_text(), MAP.read_text()
     for container in containers(settings["stack"]):
         deadline = time.monotonic() + START_SECONDS
