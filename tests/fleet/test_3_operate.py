@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 import shutil
+import time
 from pathlib import Path
 
 import requests
@@ -39,6 +41,60 @@ def test_a_planted_secret_reaches_the_tasks_and_comes_to_light_nowhere(
     report = canary.find(value, checkout, machines=MACHINES, outputs=outputs)
     assert report.found == []
     report.assert_thorough()
+
+
+def test_one_request_is_followed_from_the_entry_to_the_worker(
+    fleet: Fleet, checkout: Checkout
+) -> None:
+    account = fleet.account()
+    url = f"{account.url}/api/v1"
+    headers = {**account.headers, "Content-Type": "text/csv"}
+    sample = (checkout.path / "app/beanft/samples/iris.csv").read_bytes()
+    stored = requests.post(f"{url}/datasets?name=iris", data=sample, headers=headers, timeout=20)
+    request = f"traced-{secrets.token_hex(6)}"
+    started = requests.post(
+        f"{url}/trainings",
+        json={
+            "dataset": stored.json()["id"],
+            "target": "species",
+            "estimators": ["logistic_regression"],
+        },
+        headers={**account.headers, "X-Request-ID": request},
+        timeout=20,
+    )
+    assert started.status_code == 202, started.text
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline:
+        path = f"{url}/trainings/{started.json()['id']}"
+        if requests.get(path, headers=account.headers, timeout=20).json()["state"] == "succeeded":
+            break
+        time.sleep(1)
+    text = checkout.make_target("logs", f"REQUEST={request}")
+    lines = [line.split() for line in text.splitlines() if request in line]
+    assert {line[2] for line in lines} == {"edge", "api", "worker"}
+    assert "job_queued" in text
+    assert "job_ended" in text
+    assert "is no request's id" in checkout.fails("make", "logs", "REQUEST=x")
+
+
+def test_a_backup_is_made_and_proven_and_status_says_so(fleet: Fleet, checkout: Checkout) -> None:
+    account = fleet.account()
+    text = checkout.make_target("backup")
+    made = re.search(
+        r"m1: postgresql ([0-9a-f]{8}), \d+ rows in \d+ tables, .* proven by a restore", text
+    )
+    assert made, text[-2000:]
+    status = checkout.make_target("status")
+    assert re.search(r"last good \d min ago, proven by a restore", status)
+    assert "PROBLEM" not in status
+    url = f"{account.url}/api/v1/datasets"
+    headers = {**account.headers, "Content-Type": "text/csv"}
+    assert requests.post(f"{url}?name=later", data=SAMPLE, headers=headers, timeout=20).ok
+    # The timer may have saved what came later.
+    restored = checkout.make_target("restore", f"AT={made[1]}")
+    assert "what there was is on m1 under names with before_" in restored
+    assert requests.get(url, headers=account.headers, timeout=20).json()["datasets"] == []
+    fleet.unchanged()
 
 
 def test_maintenance_is_a_page_and_ends(fleet: Fleet, checkout: Checkout) -> None:
