@@ -145,7 +145,7 @@ def test_settings_are_in_force(host: Host) -> None:
         "maxmemory": str(409 * 1024 * 1024),  # a tenth of 4096 MB
         "maxmemory-policy": "noeviction",
         "appendonly": "yes",
-        "appendfsync": "everysec",
+        "appendfsync": "always",
         "protected-mode": "yes",
         "tls-protocols": "TLSv1.2 TLSv1.3",
     }
@@ -222,11 +222,11 @@ def test_other_values_change_that_and_nothing_else() -> None:
     first, *others = VARIABLES["valkey_users"]
     users = [{**first, "password": "a-new-password-of-the-tests"}, *others]
     try:
-        run = again(valkey_appendfsync="always", valkey_users=users)
+        run = again(valkey_appendfsync="everysec", valkey_users=users)
         assert run.messages == []
         changes = ["valkey : Users", "valkey : Settings", "valkey : Restart Valkey"]
         assert run.changed == dict.fromkeys(testinfra_hosts, changes)
-        assert {value(host, "appendfsync") for host in servers} == {"always"}
+        assert {value(host, "appendfsync") for host in servers} == {"everysec"}
         for host in servers:
             asked = ask(host, "PING")
             assert "WRONGPASS" in asked.stdout + asked.stderr
