@@ -23,7 +23,7 @@ EVIDENCE = [
     "cat /var/lib/beanft-backup/status.json",
 ]
 VARIABLES = yaml.safe_load((ROOT / "molecule/backup/vars/main.yml").read_text(encoding="utf-8"))
-PASSWORD = "the-password-of-the-tests"  # noqa: S105 - as vars/main.yml says
+PASSWORD = "a-repository-password-of-the-tests"  # noqa: S105 - as vars/main.yml says
 ROWS = {
     "sqlite": {"alembic_version": 1, "datasets": 3, "notes": 0},
     "postgresql": {"alembic_version": 1, "notes": 100},
