@@ -40,7 +40,6 @@ def settings(program: ModuleType, tmp_path: Path) -> Any:
     """Return settings, as the role writes them."""
     return program.Settings(
         repository="/nowhere",
-        repository_id="",
         environment="tests",
         stack="beanft",
         volume="",

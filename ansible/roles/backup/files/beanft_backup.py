@@ -80,7 +80,6 @@ class Settings:
     """What the role says."""
 
     repository: str
-    repository_id: str
     environment: str
     stack: str
     volume: str
@@ -294,34 +293,38 @@ class Repository:
     def recorded(self) -> str:
         """Return the identity that it has to have, or '' where none is on record."""
         path = STATE / "repository-id"
-        here = path.read_text().strip() if path.exists() else ""
-        wanted = self.settings.repository_id
-        if here and wanted and here != wanted:
-            raise BackupError(
-                f"backup_repository_id says {wanted[:12]}, and this machine's backups went to {here[:12]}: "
-                f"mend the variable, or remove {path} where that repository is given up"
-            )
-        return wanted or here
+        return path.read_text().strip() if path.exists() else ""
 
-    def make_sure(self) -> str:
-        """Raise unless it is the one on record; return its identity."""
-        found, wanted = self.identity(), self.recorded()
+    def make_sure(self, identity: str = "") -> str:
+        """Raise unless it is the one on record, or has an identity that is given; return its identity."""
+        found, wanted = self.identity(), identity or self.recorded()
         if not wanted:
             raise BackupError(f"no repository is on record here: run 'make site', for {self.name}")
         if found != wanted:
             raise BackupError(
                 f"{self.name} is not this environment's repository: it is {found[:12]}, and {wanted[:12]} is on "
                 "record; nothing was touched. Mount or name the right one, or, to begin with this one, remove "
-                f"{STATE}/repository-id and what backup_repository_id says"
+                f"{STATE}/repository-id and what backup_repository_id says, then run 'make site'"
             )
         return found
 
-    def init(self) -> Json:
-        """Make the repository where there is none and none was; return its identity."""
-        wanted = self.recorded()
+    def init(self, identity: str) -> Json:
+        """Make the repository where there is none and none was; return its identity.
+
+        Args:
+            identity: what it has to be by the environment's record; '' where that does not know.
+
+        """
+        path, before = STATE / "repository-id", self.recorded()
+        if before and identity and before != identity:
+            raise BackupError(
+                f"backup_repository_id says {identity[:12]}, and this machine's backups went to {before[:12]}: "
+                f"mend the variable, or remove {path} where that repository is given up"
+            )
+        wanted = before or identity
         made = False
         if wanted:
-            self.make_sure()
+            self.make_sure(wanted)
         else:
             # Not the other way round: where a store has no bucket yet, restic asks for its repository again and again.
             try:
@@ -332,8 +335,6 @@ class Repository:
                     raise
             # Who has this environment's password made it.
             wanted = self.identity()
-        path = STATE / "repository-id"
-        before = path.read_text().strip() if path.exists() else ""
         if before != wanted:
             # What was proven and saved, was so in another one.
             for name in ("proven.json", "records.json", "maintained.json"):
@@ -1299,7 +1300,8 @@ def parser() -> argparse.ArgumentParser:
     )
     verbs.add_parser("status", help="when the last good one was")
     verbs.add_parser("age", help="fail where the last good one is too old")
-    verbs.add_parser("init", help="make the repository, or make sure that it is ours")
+    begun = verbs.add_parser("init", help="make the repository, or make sure that it is ours")
+    begun.add_argument("--identity", default="", help="what it has to be, where that is on record")
     verbs.add_parser("maintain", help="remove what nobody needs any more, and check")
     found = verbs.add_parser("find", help="which backup there is")
     found.add_argument("--at", default="", help="an id, or a moment; the newest without it")
@@ -1331,7 +1333,7 @@ def main() -> int:
                 print(sentence(settings))
                 return 0
         case "init":
-            answer = Repository(settings).init()
+            answer = Repository(settings).init(options.identity)
         case "maintain":
             with alone():
                 repository = Repository(settings)
