@@ -43,12 +43,15 @@ up: ## from a clean machine to a running, verified deployment (NODES=1, 3 or 5; 
 test: ## everything that proves it: check, pages, API, roles, a fleet (needs root or Docker)
 	@bin/test
 
-##@ Operate (ENV=local, staging or production; CLOUD=local, aws, azure or gcp)
-.PHONY: provision site plan deploy rollback scale rotate move backup restore releases smoke status logs monitoring dashboard ssh down \
+##@ Operate (ENV=local, staging or production; CLOUD=local, aws, azure, gcp or static)
+.PHONY: provision user-data site plan deploy rollback scale rotate move backup restore releases smoke status logs monitoring dashboard ssh down \
 	destroy drift scan maintenance audit audit-hosts
 provision: engine ## create the machines (NODES=)
 	@bin/images $(if $(filter local,$(CLOUD)),host-ready:$(RELEASE))
 	@bin/play provision
+
+user-data: tools ## what a cloud's machines are told for their first boot, and the host keys that they will have
+	@bin/play user-data
 
 site: tools ## make the machines ready: packages, Docker, one Swarm
 	@bin/play site

@@ -23,6 +23,7 @@ INHERITED = (
     "ENV",
     "CLOUD",
     "NODES",
+    "MACHINES",
     "RELEASE",
     "TO",
     "AT",

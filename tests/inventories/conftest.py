@@ -1,4 +1,4 @@
-"""Fleets at all four providers, and Ansible reading their inventories.
+"""Fleets at all providers, and Ansible reading their inventories.
 
 A fleet is a list of machines that is the same for every provider. What stands for the provider:
 
@@ -6,6 +6,7 @@ A fleet is a list of machines that is the same for every provider. What stands f
 - aws: moto's EC2 on loopback
 - gcp: `fake_gcp.py` on loopback, behind Google's own endpoint name
 - azure: `without_azure_sdk.py`, the plugin's own code on answers of Azure's shape
+- static: a file an environment
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ from botocore.config import Config
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
-PROVIDERS = ("local", "aws", "azure", "gcp")
+PROVIDERS = ("local", "aws", "azure", "gcp", "static")
 REGION = "eu-central-1"
 SECONDS = 50
 
@@ -104,6 +105,7 @@ class World:
     addresses: dict[str, str]
     """The address that an inventory has to give, by the machine's name."""
     tools: Path = Path(sys.executable).parent
+    state: str = "/nowhere"
     read: dict[str, dict[str, Any]] = dataclasses.field(default_factory=dict)
 
     def environment(self, environment: str) -> dict[str, str]:
@@ -117,7 +119,7 @@ class World:
             "ANSIBLE_CONFIG": str(ROOT / "ansible" / "ansible.cfg"),
             "BEANFT_ENVIRONMENT": environment,
             "BEANFT_PROVIDER": self.provider,
-            "BEANFT_STATE": f"/nowhere/{self.provider}-{environment}",
+            "BEANFT_STATE": f"{self.state}/{self.provider}-{environment}",
             **self.variables,
         }
 
@@ -349,11 +351,35 @@ def gcp(directory: Path) -> Iterator[World]:
         yield World("gcp", variables, addresses)
 
 
+# --------------------------------------------------------------------- static
+@contextlib.contextmanager
+def static(directory: Path) -> Iterator[World]:
+    """A list of machines for each environment, as somebody would write it."""
+    addresses: dict[str, str] = {}
+    lists: dict[str, dict[str, Any]] = {}
+    for number, machine in enumerate(MACHINES, start=1):
+        if machine.running and machine.ours:
+            inside = f"10.0.0.{number}"
+            address = f"203.0.113.{number}" if machine.public else inside
+            addresses[machine.name] = address
+            lists.setdefault(machine.environment, {})[f"m{machine.number}"] = {
+                "address": address,
+                "inside": inside,
+                "groups": list(machine.groups),
+            }
+    for environment, machines in lists.items():
+        file = directory / f"static-{environment}" / "machines.yml"
+        file.parent.mkdir()
+        file.write_text(json.dumps({"machines": machines}), encoding="utf-8")
+    yield World("static", {}, addresses, state=str(directory))
+
+
 MAKERS: dict[str, Callable[[Path], contextlib.AbstractContextManager[World]]] = {
     "local": local,
     "aws": aws,
     "azure": azure,
     "gcp": gcp,
+    "static": static,
 }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
@@ -76,6 +77,7 @@ def test_a_cloud_that_does_not_answer_is_named(plugin: Load, delegate: Any) -> N
     [
         ("docker_machines", "machines.docker.yml", "machines.gcp.yml"),
         ("gcp_machines", "machines.gcp.yml", "machines.docker.yml"),
+        ("static_machines", "machines.static.yml", "groups.yml"),
     ],
 )
 def test_files_are_told_by_their_names(
@@ -88,3 +90,40 @@ def test_files_are_told_by_their_names(
     assert not verify(str(tmp_path / not_mine))
     assert not verify(str(tmp_path / "groups.yml"))
     assert not verify(str(tmp_path / "absent" / mine))
+
+
+M1 = {"address": "192.0.2.1", "groups": ["managers", "edge"]}
+
+
+def test_a_machine_of_a_list_has_what_every_machine_has(plugin: Load) -> None:
+    module = plugin("inventory/static_machines")
+    machines, variables = module.read({"machines": {"m1": M1}, "variables": {"edge_timeout": 9}})
+    assert variables == {"edge_timeout": 9}
+    assert module.variables_of(machines["m1"]) == {
+        "ansible_host": "192.0.2.1",
+        "beanft_address": "192.0.2.1",
+        "ansible_user": "deploy",
+        "beanft_entry_port": "80",
+    }
+    told = module.variables_of({**M1, "inside": "10.0.0.1", "port": 2222, "http_port": 8080})
+    assert (told["beanft_address"], told["ansible_port"]) == ("10.0.0.1", 2222)
+    assert told["beanft_entry_port"] == "8080"
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (None, "it has 'machines'"),
+        ({"machines": {}, "hosts": {}}, "and nothing else"),
+        ({"machines": ["m1"]}, "mappings, by name"),
+        ({"machines": {"M-1": M1}}, "'M-1' is no name of a machine"),
+        ({"machines": {"m1": {"groups": ["edge"]}}}, "m1 has no address"),
+        ({"machines": {"m1": {**M1, "adress": "x"}}}, "m1 has 'adress': a machine has address, "),
+        ({"machines": {"m1": {**M1, "groups": ["edges"]}}}, "a list of managers, workers, edge, "),
+        ({"machines": {"m1": {**M1, "groups": []}}}, "groups of m1 are []"),
+    ],
+)
+def test_what_is_wrong_in_a_list_is_named(plugin: Load, content: Any, said: str) -> None:
+    module = plugin("inventory/static_machines")
+    with pytest.raises(ValueError, match=re.escape(said)):
+        module.read(content)
