@@ -76,6 +76,15 @@ def test_every_field_is_there(specs: ModuleType) -> None:
     assert specs.flat(made["s_entry"])["Mode.Global"] is True
 
 
+def test_a_network_of_the_stacks_own(specs: ModuleType) -> None:
+    stack = copy.deepcopy(STACK)
+    stack["networks"]["inside"] = {}
+    stack["services"]["web"]["networks"] = ["shared", "inside"]
+    web = specs.flat(specs.service_specs(None, "s", stack)["s_web"])
+    assert web["TaskTemplate.Networks.s_inside.Aliases"] == ["web"]
+    assert web["TaskTemplate.Networks.beanft.Aliases"] == ["web"]
+
+
 def test_the_same_stack_is_the_same(specs: ModuleType) -> None:
     first, second = (specs.service_specs(None, "s", STACK) for _ in range(2))
     assert first == second
@@ -113,9 +122,9 @@ def test_any_change_is_a_difference(specs: ModuleType, path: str, value: Any) ->
 
 
 def test_what_is_not_foreseen_is_no_answer(specs: ModuleType) -> None:
-    """A network that the stack would make: better no comparison than one of a part."""
+    """A config that the stack would make: better no comparison than one of a part."""
     other = copy.deepcopy(STACK)
-    other["networks"]["shared"] = {"driver": "overlay"}
+    other["configs"]["settings"] = {"file": __file__}
     with pytest.raises(specs.DockerError, match="not foreseen"):
         specs.service_specs(None, "s", other)
 

@@ -140,12 +140,14 @@ class Answers(BaseHTTPRequestHandler):
         self.do_GET()
 
     def do_POST(self) -> None:
-        """Note a service that is to be created."""
+        """Note a service that is to be created; a network of the stack's own is made at once."""
         data = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         if self.path.endswith("/services/create"):
             spec = json.loads(data)
             self.server.created[spec["Name"]] = spec
             self.answer({"ID": spec["Name"]}, 201)
+        elif self.path.endswith("/networks/create"):
+            self.answer({"Id": json.loads(data)["Name"]}, 201)
         else:
             self.refuse()
 
