@@ -266,3 +266,39 @@ def test_alarm_by_the_age_of_the_last_good_one(
     )
     metrics = Path(settings.metrics_directory) / "beanft_backup.prom"
     assert "\nbeanft_backup_last_success_timestamp_seconds 1" in metrics.read_text()
+
+
+@pytest.mark.parametrize(
+    ("here", "on_record", "found", "sentence"),
+    [
+        ("a" * 64, "b" * 64, "a" * 64, "backup_repository_id says bbbbbbbbbbbb"),
+        ("", "b" * 64, "c" * 64, "it is cccccccccccc, and bbbbbbbbbbbb is on record"),
+        ("a" * 64, "", "c" * 64, "it is cccccccccccc, and aaaaaaaaaaaa is on record"),
+    ],
+)
+def test_a_repository_that_is_not_on_record_is_refused_and_not_recorded(
+    program: ModuleType,
+    settings: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    here: str,
+    on_record: str,
+    found: str,
+    sentence: str,
+) -> None:
+    record = program.STATE / "repository-id"
+    if here:
+        program.write(record, here + "\n")
+    monkeypatch.setattr(program.Repository, "identity", lambda _repository: found)
+    with pytest.raises(program.BackupError, match=sentence):
+        program.Repository(settings).init(on_record)
+    assert record.exists() == bool(here)
+    assert not here or record.read_text() == here + "\n"
+
+
+def test_a_machine_made_anew_takes_the_repository_on_record(
+    program: ModuleType, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(program.Repository, "identity", lambda _repository: "b" * 64)
+    answers = [program.Repository(settings).init("b" * 64) for _ in range(2)]
+    assert [answer["changed"] for answer in answers] == [True, False]
+    assert (program.STATE / "repository-id").read_text() == "b" * 64 + "\n"

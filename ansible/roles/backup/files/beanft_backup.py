@@ -487,11 +487,11 @@ def content_of(path: Path) -> Content:
         )
         for name in sorted(names):
             table = f'"{name}"'
-            (rows[name],) = database.execute(f"SELECT count(*) FROM {table}").fetchone()  # noqa: S608
-            columns = column(f"SELECT name FROM pragma_table_info('{name}')")  # noqa: S608
+            (rows[name],) = database.execute(f"SELECT count(*) FROM {table}").fetchone()
+            columns = column(f"SELECT name FROM pragma_table_info('{name}')")
             for key in (each for each in columns if each.endswith("_key")):
                 known = "sha256" if key == "storage_key" and "sha256" in columns else "NULL"
-                query = f'SELECT "{key}", {known} FROM {table} WHERE "{key}" IS NOT NULL'  # noqa: S608
+                query = f'SELECT "{key}", {known} FROM {table} WHERE "{key}" IS NOT NULL'
                 for value, digest in database.execute(query):
                     if FILE_KEY.fullmatch(str(value)):
                         files[str(value)] = files.get(str(value)) or digest or ""
@@ -726,7 +726,7 @@ class Session:
         )
         if not each:
             return {}
-        return dict(json.loads(self.ask(f"SELECT json_object_agg(t, n) FROM ({each}) AS counted")))  # noqa: S608
+        return dict(json.loads(self.ask(f"SELECT json_object_agg(t, n) FROM ({each}) AS counted")))
 
     def schema(self, rows: dict[str, int]) -> str:
         """Return the revision of the application's schema."""
@@ -818,7 +818,7 @@ class Postgresql:
         """Make a database of a dump, and compare."""
         with self.server() as server:
             owner = server.ask(
-                f"SELECT coalesce((SELECT pg_get_userbyid(datdba) FROM pg_database WHERE datname = '{self.name}'), '')"  # noqa: S608
+                f"SELECT coalesce((SELECT pg_get_userbyid(datdba) FROM pg_database WHERE datname = '{self.name}'), '')"
             )
             if not owner:
                 raise BackupError(
@@ -860,7 +860,7 @@ class Postgresql:
         return manifest
 
     def _renamed(self, before: str, after: str) -> None:
-        query = f"SELECT count(pg_terminate_backend(pid, 5000)) FROM pg_stat_activity WHERE datname = '{before}'"  # noqa: S608
+        query = f"SELECT count(pg_terminate_backend(pid, 5000)) FROM pg_stat_activity WHERE datname = '{before}'"
         try:
             with self.server() as server:
                 server.tell(f'ALTER DATABASE "{before}" ALLOW_CONNECTIONS false')
