@@ -23,8 +23,10 @@ EVIDENCE = [
     "journalctl --unit nftables --lines 20 --no-pager",
 ]
 SSH = {"name": "SSH", "port": 22}
-# Undeclared, and nobody's.
-LISTENER, PUBLISHED, FREE = 8100, 8101, 8102
+# Undeclared.
+LISTENER, PUBLISHED = 8100, 8101
+# Declared for the fleet by converge.yml, and nobody listens.
+FLEET = 8104
 SERVER = """
 use IO::Socket::INET;
 my $server = IO::Socket::INET->new(LocalPort => 8000, Listen => 20, ReuseAddr => 1) or die $!;
@@ -120,9 +122,9 @@ def test_ssh_is_open_to_everybody(host: Host, other: Host) -> None:
 
 
 def test_what_is_for_the_fleet_is_open_to_the_fleet_alone(host: Host, other: Host) -> None:
-    # Nobody listens yet: the machine says so to those that may ask.
-    assert asked(other, address_of(host), 2377) == REFUSED
-    assert asked_from_here(address_of(host), 2377) == SILENT
+    # Nobody listens: the machine says so to those that may ask.
+    assert asked(other, address_of(host), FLEET) == REFUSED
+    assert asked_from_here(address_of(host), FLEET) == SILENT
 
 
 def test_a_listener_that_nobody_declared_is_closed(host: Host, other: Host, listener: int) -> None:
@@ -218,7 +220,7 @@ def test_containers_reach_the_outside_and_of_their_machine_what_the_fleet_may(
     run = ["docker", "run", "--rm", base_image]
     assert asked(host, address_of(other), 22, *run) == OPEN
     # Nobody listens, and the container is told so.
-    assert asked(host, address_of(host), 5432, *run) == REFUSED
+    assert asked(host, address_of(host), FLEET, *run) == REFUSED
     assert asked(host, address_of(host), listener, *run) == SILENT
 
 

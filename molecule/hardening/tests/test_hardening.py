@@ -93,8 +93,9 @@ def test_an_address_whose_logins_fail_is_banned() -> None:
     target, other = machine("m2"), machine("m1")
     address = target.check_output("hostname --ip-address").split()[0]
     source = other.check_output("hostname --ip-address").split()[0]
+    # ConnectTimeout is not for a ban that begins between the connection and its end.
     ask = (
-        "ssh -o BatchMode=yes -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null "
+        "timeout 10 ssh -o BatchMode=yes -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null "
         "-o ConnectTimeout=3 nobody-here@%s true; exit 0"
     )
     target.check_output("fail2ban-client ping")

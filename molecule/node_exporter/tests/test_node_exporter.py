@@ -66,7 +66,9 @@ def test_it_may_do_nothing(host: Host) -> None:
 
 def test_it_hands_on_what_programs_wrote_for_it(host: Host) -> None:
     try:
-        host.check_output("echo 'beanft_test_value 42' > %s", f"{TEXTS}/test.prom")
+        # Readable by the exporter, whatever umask role hardening left.
+        written = "umask 022; echo 'beanft_test_value 42' > %s"
+        host.check_output(written, f"{TEXTS}/test.prom")
         assert "\nbeanft_test_value 42\n" in figures(host)
     finally:
         host.check_output("rm -f %s", f"{TEXTS}/test.prom")
