@@ -6,6 +6,7 @@ import json
 import os
 import re
 import subprocess
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,8 @@ from testinfra.host import Host
 ROOT = Path(os.environ["BEANFT_ROOT"])
 STATE = Path(os.environ["BEANFT_STATE"])
 BASE = f"{os.environ['BEANFT_CHECKOUT']}/base:trixie"
+# Facts of machines, which are the same for all the runs of one scenario's tests: looking takes seconds each time.
+FACTS = tempfile.TemporaryDirectory(prefix="facts-")
 
 
 @dataclass(frozen=True)
@@ -40,7 +43,12 @@ def playbook(path: Path, *options: str) -> Run:
             *options,
             path,
         ],
-        env={**os.environ, "ANSIBLE_STDOUT_CALLBACK": "ansible.posix.json"},
+        env={
+            **os.environ,
+            "ANSIBLE_STDOUT_CALLBACK": "ansible.posix.json",
+            "ANSIBLE_CACHE_PLUGIN": "ansible.builtin.jsonfile",
+            "ANSIBLE_CACHE_PLUGIN_CONNECTION": FACTS.name,
+        },
         capture_output=True,
         text=True,
         check=False,

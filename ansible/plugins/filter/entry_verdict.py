@@ -12,16 +12,15 @@ LEAST_FAILED = 5
 LEAST_SHARE = 0.01
 # With fewer requests a 99th percentile is the slowest one.
 LEAST_REQUESTS = 50
+# As do a few slow ones, the first that a new task gets above all.
+LEAST_SLOW = 10
 LEAST_SLOWER_MS = 500
 TIMES = 3
 
 
 def added(reports: Sequence[Report]) -> Report:
     """Return the figures of several machines, from what module entry_log returns for one window of each."""
-    times: dict[int, int] = {}
-    for report in reports:
-        for key, number in report["times_ms"].items():
-            times[int(key)] = times.get(int(key), 0) + int(number)
+    times = times_of(reports)
     return {
         "requests": sum(int(report["requests"]) for report in reports),
         "failed": sum(int(report["failed"]) for report in reports),
@@ -29,6 +28,15 @@ def added(reports: Sequence[Report]) -> Report:
         "answered": sum(times.values()),
         "samples": [line for report in reports for line in report["samples"]][:5],
     }
+
+
+def times_of(reports: Sequence[Report]) -> dict[int, int]:
+    """Return how many requests took how many milliseconds."""
+    times: dict[int, int] = {}
+    for report in reports:
+        for key, number in report["times_ms"].items():
+            times[int(key)] = times.get(int(key), 0) + int(number)
+    return times
 
 
 def percentile(times: dict[int, int], share: float) -> int | None:
@@ -62,7 +70,9 @@ def entry_verdict(after: Sequence[Report], before: Sequence[Report]) -> Report:
     failing = now["failed"] >= LEAST_FAILED and percent(now) > allowed
     slow = False
     if min(was["answered"], now["answered"]) >= LEAST_REQUESTS:
-        slow = now["p99_ms"] > max(TIMES * was["p99_ms"], was["p99_ms"] + LEAST_SLOWER_MS)
+        limit = max(TIMES * was["p99_ms"], was["p99_ms"] + LEAST_SLOWER_MS)
+        slower = sum(number for took, number in times_of(after).items() if took > limit)
+        slow = slower >= LEAST_SLOW and now["p99_ms"] > limit
     if failing:
         reason = (
             f"{now['failed']} of {now['requests']} requests failed ({percent(now):.1f} %, "
