@@ -64,7 +64,6 @@ def test_the_running_kernel(host: Host) -> None:
         "net.ipv4.conf.default.accept_redirects": "0",
         "net.ipv4.tcp_syncookies": "1",
         "net.ipv4.conf.all.rp_filter": "2",
-        "net.ipv4.neigh.default.retrans_time_ms": "250",
         # What containers need.
         "net.ipv4.ip_forward": "1",
     }
