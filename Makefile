@@ -143,7 +143,7 @@ clean: down ## also remove this checkout's images, tools and reports
 	@bin/clean
 
 ##@ Check
-.PHONY: check lint types unit test-processes test-web test-postgresql test-browser test-previous coverage test-infra test-images molecule test-fleet test-faults test-restore
+.PHONY: check lint types unit test-processes test-web test-postgresql test-browser test-previous coverage test-infra test-images molecule test-fleet test-faults test-restore test-vm
 check: lint types unit test-infra ## linters, types, unit tests: under two minutes
 
 lint: engine ## ruff, yamllint, ansible-lint, shellcheck, hadolint, the Jenkinsfile
@@ -190,6 +190,9 @@ test-fleet: images ## three machines from nothing to nothing: up, drift, faults 
 
 test-restore: images ## the only machine is lost, and a new one has its data back: recovery point, seconds (not in `make test`)
 	@bin/pytest restore -v -s tests/restore
+
+test-vm: engine ## a virtual machine: user data, site, deploy, smoke, reboot (half an hour and more without KVM, not in `make test`)
+	@bin/pytest vm -v -s tests/vm
 
 test-faults: images ## the faults alone, in a table (FULL=1 for all of them)
 	@bin/pytest faults -v -s tests/fleet/test_2_faults.py

@@ -63,6 +63,7 @@ IMAGES = {
     "host-bare:bookworm": Image("docker/host/Dockerfile", "bare", "bookworm"),
     "prometheus": Image("docker/prometheus/Dockerfile"),
     "stores": Image("docker/stores/Dockerfile"),
+    "vm": Image("docker/vm/Dockerfile"),
     "lint": Image("docker/lint/Dockerfile", context="docker/lint"),
 }
 

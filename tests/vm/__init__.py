@@ -1,0 +1,1 @@
+"""A true machine."""
