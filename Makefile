@@ -147,7 +147,7 @@ clean: down ## also remove this checkout's images, tools and reports
 
 ##@ Check
 .PHONY: check lint types unit test-processes test-web test-postgresql test-browser test-previous coverage test-infra \
-	test-images test-cloud molecule test-fleet test-faults test-restore
+	test-images test-cloud molecule test-fleet test-faults test-restore test-bridge
 check: lint types unit test-infra ## linters, types, unit tests: under two minutes
 
 lint: engine ## ruff, yamllint, ansible-lint, shellcheck, hadolint, the Jenkinsfile
@@ -182,8 +182,8 @@ test-infra: engine ## tests of roles, templates, Jenkinsfile and inventories
 	@bin/images base:trixie
 	@bin/pytest infra -q -n 3 tests/infra tests/inventories
 
-test-cloud: tools ## provision, scale, destroy and faults at stand-ins for AWS and GCP
-	@bin/pytest cloud -q -n 2 --dist loadfile tests/cloud
+test-cloud: tools ## provision, scale, destroy and faults at a stand-in for AWS
+	@bin/pytest cloud -q -s tests/cloud
 
 test-images: images ## the built images: rights, contents, the same layers again; the alerts' own tests
 	@bin/images prometheus
@@ -197,6 +197,9 @@ test-fleet: images ## three machines from nothing to nothing: up, drift, faults 
 
 test-restore: images ## the only machine is lost, and a new one has its data back: recovery point, seconds (not in `make test`)
 	@bin/pytest restore -v -s tests/restore
+
+test-bridge: images ## site, deploy and smoke over a cloud's inventory, on a local machine (not in `make test`)
+	@bin/pytest bridge -v -s tests/bridge
 
 test-faults: images ## the faults alone, in a table (FULL=1 for all of them)
 	@bin/pytest faults -v -s tests/fleet/test_2_faults.py
