@@ -67,6 +67,7 @@ class Smoke:
     def __init__(self, base: str, revision: str | None, train_seconds: int) -> None:
         self.base = base.rstrip("/")
         self.revision = revision
+        self.train_seconds = train_seconds
         self.http = requests.Session()
         self.email = f"smoke-{secrets.token_hex(8)}@example.org"
         self.password = secrets.token_urlsafe(16)
