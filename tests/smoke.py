@@ -64,7 +64,7 @@ def _numbers(rows: list[dict[str, str]]) -> list[dict[str, float]]:
 class Smoke:
     """The steps, each of which leaves behind what the next ones need."""
 
-    def __init__(self, base: str, revision: str | None, train_seconds: int) -> None:
+    def __init__(self, base: str, revision: str | None, train_seconds: int = TRAIN_SECONDS) -> None:
         self.base = base.rstrip("/")
         self.revision = revision
         self.train_seconds = train_seconds
