@@ -35,9 +35,14 @@ def m1() -> Host:
     return machine("m1")
 
 
-def test_every_machine_sees_three_reachable_managers(host: Host) -> None:
+def nodes_seen(host: Host) -> dict[str, dict[str, str]]:
+    """Return what a manager knows of every node, by name."""
     lines = host.check_output("docker node ls --format '{{json .}}'").splitlines()
-    nodes = {node["Hostname"]: node for node in map(json.loads, lines)}
+    return {node["Hostname"]: node for node in map(json.loads, lines)}
+
+
+def test_every_machine_sees_three_reachable_managers(host: Host) -> None:
+    nodes = nodes_seen(host)
     assert sorted(nodes) == ["m1", "m2", "m3"]
     assert {node["Status"] for node in nodes.values()} == {"Ready"}
     assert sorted(node["ManagerStatus"] for node in nodes.values()) == [
@@ -64,6 +69,28 @@ def test_managers_listen_on_their_own_address_only(host: Host) -> None:
     addresses = {line.split()[3] for line in sockets.splitlines()}
     own = host.check_output("ip -4 -oneline address show dev eth0").split()[3].split("/")[0]
     assert addresses == {f"{own}:2377"}
+
+
+def test_a_container_that_is_gone_is_given_up_soon_after_a_boot_too(host: Host) -> None:
+    """A caller of a published port learns within a second that nobody is there, and asks another machine."""
+    setting = "/proc/sys/net/ipv4/neigh/docker_gwbridge/retrans_time_ms"
+    assert host.file(setting).content_string.strip() == "200"
+    # As after a boot: the kernel's own value, and the engine starts.
+    host.check_output("echo 1000 >%s", setting)
+    host.check_output("systemctl restart docker.service")
+    assert host.file(setting).content_string.strip() == "200"
+    # What is tested next wants all three; each manager learns of the others by itself.
+    deadline = time.monotonic() + 60
+    while True:
+        seen = [
+            node["Status"]
+            for name in testinfra_hosts
+            for node in nodes_seen(machine(name)).values()
+        ]
+        if seen == ["Ready"] * 9:
+            return
+        assert time.monotonic() < deadline, seen
+        time.sleep(1)
 
 
 def test_tasks_find_each_other_by_name_across_machines(m1: Host) -> None:
