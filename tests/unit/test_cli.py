@@ -6,11 +6,12 @@ import io
 import json
 from pathlib import Path
 
+import pyotp
 import pytest
 
 from beanft.cli.main import main
 from beanft.core.database import Database
-from beanft.users import service
+from beanft.users import second_factor, service
 
 
 @pytest.fixture
@@ -68,3 +69,48 @@ def test_accounts_by_link_and_by_standard_input(
 
     assert main(["users", "create", "bob@example.org"]) == 1
     assert "Log in instead" in capsys.readouterr().err
+
+
+def test_who_lost_the_password_or_the_second_factor_comes_in_again(
+    installation: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run(capsys, "db", "upgrade")
+    with Database(installation) as database:
+        ada = service.register(database, "ada@example.org", "a good long password")
+        second_factor.begin(database, ada.id)
+        secret = service.user_by_email(database, "ada@example.org").totp_secret
+        assert secret is not None
+        second_factor.enable(database, ada.id, pyotp.TOTP(secret).now())
+
+        kept = run(capsys, "users", "recover", "Ada@example.org")
+        assert isinstance(kept, dict)
+        assert (kept["email"], kept["second_factor"]) == ("ada@example.org", True)
+        token = kept["link"].removeprefix("/welcome/")
+        service.use_link(database, token, "another good password")
+        assert service.user_by_email(database, "ada@example.org").totp_enabled_at is not None
+
+        off = run(capsys, "users", "recover", "ada@example.org", "--without-second-factor")
+        assert isinstance(off, dict)
+        assert off["second_factor"] is False
+        now = service.user_by_email(database, "ada@example.org")
+        assert (now.totp_enabled_at, now.totp_secret) == (None, None)
+        assert second_factor.codes_left(database, ada.id) == 0
+        # Nobody can use a code of before, and the password is the one that the first link set.
+        assert service.authenticate(
+            database, "ada@example.org", "another good password", "10.0.0.1"
+        )
+
+
+@pytest.mark.parametrize(
+    ("email", "words"),
+    [
+        ("nobody@example.org", "no account with the address nobody@example.org"),
+        ("nobody", "not an e-mail address"),
+    ],
+)
+def test_nobody_is_recovered(
+    installation: str, capsys: pytest.CaptureFixture[str], email: str, words: str
+) -> None:
+    run(capsys, "db", "upgrade")
+    assert main(["users", "recover", email]) == 1
+    assert words in capsys.readouterr().err

@@ -68,3 +68,30 @@ def create_user(settings: Settings, email: str, *, from_stdin: bool) -> int:
             answer["link"] = f"/welcome/{service.make_link(connected, user.id)}"
     print(json.dumps(answer))
     return 0
+
+
+def recover_user(settings: Settings, email: str, *, second_factor: bool) -> int:
+    """Print a one-time link for an account; the second factor goes if it isn't kept.
+
+    The present password works until the link is used, which also ends all sessions.
+    """
+    from beanft.users import second_factor as factor
+    from beanft.users import service
+
+    with connect(settings) as connected:
+        try:
+            user = service.user_by_email(connected, email)
+        except BeanftError as error:
+            print(f"beanft: {error.detail}", file=sys.stderr)
+            return 1
+        had = user.totp_enabled_at is not None
+        if not second_factor:
+            factor.disable(connected, user.id)
+        answer = {
+            "email": user.email,
+            "id": user.id,
+            "second_factor": had and second_factor,
+            "link": f"/welcome/{service.make_link(connected, user.id)}",
+        }
+    print(json.dumps(answer))
+    return 0

@@ -59,6 +59,15 @@ def _parser() -> argparse.ArgumentParser:
         action="store_true",
         help="read the password from standard input instead of printing a link",
     )
+    recover = actions.add_parser(
+        "recover", help="let a person in again who lost the password; prints a one-time link"
+    )
+    recover.add_argument("email")
+    recover.add_argument(
+        "--without-second-factor",
+        action="store_true",
+        help="turn the second factor off, whose app and recovery codes are lost",
+    )
     return parser
 
 
@@ -89,4 +98,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return move_database(settings, options)
     if options.command == "models":
         return commands.ensure_sample(settings)
+    if options.action == "recover":
+        return commands.recover_user(
+            settings, options.email, second_factor=not options.without_second_factor
+        )
     return commands.create_user(settings, options.email, from_stdin=options.password_stdin)

@@ -76,6 +76,22 @@ def find_user(database: Database, user_id: str) -> User | None:
         return session.get(User, user_id)
 
 
+def user_by_email(database: Database, email: str) -> User:
+    """Return the account with an address, for who looks after the site.
+
+    Raises:
+        InvalidError: the address isn't one.
+        NotFoundError: nobody has it.
+
+    """
+    address = normal_email(email)
+    with database.reading() as session:
+        user = session.scalar(sa.select(User).where(User.email == address))
+    if user is None:
+        raise NotFoundError(f"There is no account with the address {address}.")
+    return user
+
+
 def authenticate(database: Database, email: str, password: str, address: str) -> User | None:
     """Return the user if the password is right.
 
