@@ -11,18 +11,25 @@ from contextlib import contextmanager
 from helpers import entry
 from testinfra.host import Host
 
-# Ready, and tells what it was asked for.
+# Ready, and tells what it was asked for, and which task it is.
 BACKEND = """
 import json
+import os
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 class Handler(BaseHTTPRequestHandler):
+    # Connections are kept, as those of web and api are.
+    protocol_version = "HTTP/1.1"
+
     def do_GET(self):
         self.rfile.read(int(self.headers.get("Content-Length") or 0))
-        self.send_response(200)
-        self.end_headers()
         headers = {name.lower(): value for name, value in self.headers.items()}
-        self.wfile.write(json.dumps({"path": self.path, "headers": headers}).encode())
+        told = {"path": self.path, "headers": headers, "task": os.uname().nodename}
+        body = json.dumps(told).encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
 
     do_POST = do_GET
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import http.client
 import json
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 from entry_helpers import ask, container
-from helpers import apply
+from helpers import apply, entry
 from testinfra.host import Host
 
 testinfra_hosts = ["m1"]
@@ -79,6 +83,52 @@ def test_the_log_names_the_request(host: Host, web: str) -> None:
 
 def test_metrics_are_for_inside_when_a_task_is_ready_too(web: str) -> None:
     assert ask("/metrics")[0] == 404
+
+
+@pytest.fixture
+def silent(host: Host, web: str) -> Iterator[Callable[[], None]]:
+    """Two tasks behind the entry; return what makes one of them fall silent, as a machine without power does."""
+    host.check_output("docker service scale --detach %s=2", web)
+    deadline = time.monotonic() + 60
+    tasks: set[str] = set()
+    while len(tasks) < 2:
+        assert time.monotonic() < deadline, f"only {tasks} answered"
+        status, body = ask("/")
+        tasks |= {json.loads(body)["task"]} if status == 200 else set()
+    pid = host.check_output("docker inspect --format '{{.State.Pid}}' %s", tasks.pop())
+    link = f"nsenter --target {pid} --net ip"
+    overlay = host.check_output(f"{link} -4 -oneline address").split(" 10.")[0].split()[-2]
+    try:
+        yield lambda: host.check_output(f"{link} link set {overlay} down")
+    finally:
+        host.check_output(f"{link} link set {overlay} up")
+        host.check_output("docker service scale --detach %s=1", web)
+
+
+def test_a_task_that_falls_silent_holds_nobody_up(silent: Callable[[], None]) -> None:
+    """Also not where its connection is one that is kept, and what is sent is never acknowledged."""
+    clients = [http.client.HTTPConnection(entry().removeprefix("http://")) for _ in range(8)]
+
+    def request(client: http.client.HTTPConnection) -> tuple[int, float]:
+        begun = time.monotonic()
+        client.request("GET", "/")
+        answer = client.getresponse()
+        answer.read()
+        return answer.status, time.monotonic() - begun
+
+    with ThreadPoolExecutor(len(clients)) as pool:
+        for _ in range(3):
+            assert {status for status, _ in pool.map(request, clients)} == {200}
+        silent()
+        answers = list(pool.map(request, clients))
+    for client in clients:
+        client.close()
+    assert {status for status, _ in answers} == {200}
+    slowest = max(seconds for _, seconds in answers)
+    # Nobody waited: then none of them was sent to the silent task, and nothing is tested here.
+    assert slowest > 1
+    # Two repetitions without acknowledgement, on a busy machine; it would be sixty seconds.
+    assert slowest < 10
 
 
 def test_a_setting_that_haproxy_refuses_never_gets_to_an_entry(
