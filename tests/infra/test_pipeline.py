@@ -298,9 +298,7 @@ def docker(*arguments: str) -> str:
 def leftovers(agent: Tree) -> Iterator[dict[str, list[str]]]:
     """What a killed role test and an environment have in the engine, by kind: first the test's, then the other's."""
     agent.checkout = agent.script("bash", "-c", ". bin/_env; printf %s $BEANFT_CHECKOUT")
-    image = docker("image", "ls", "--quiet", "--filter", "reference=beanft-*/base:trixie").split()[
-        0
-    ]
+    image = f"{os.environ['BEANFT_CHECKOUT']}/base:trixie"
     made: dict[str, list[str]] = {"volume": [], "network": [], "container": []}
     for environment in ("molecule-bare", "staging"):
         labels = [
@@ -311,8 +309,7 @@ def leftovers(agent: Tree) -> Iterator[dict[str, list[str]]]:
         ]
         name = f"{agent.checkout}-{environment}"
         made["volume"].append(docker("volume", "create", *labels, name))
-        # No address of its own, of which an engine has few.
-        made["network"].append(docker("network", "create", "--ipv6=false", *labels, name))
+        made["network"].append(docker("network", "create", *labels, name))
         made["container"].append(docker("create", *labels, "--network", "none", image, "true"))
     yield made
     for identity in made["container"]:
@@ -329,11 +326,10 @@ def test_what_killed_tests_left_is_removed_and_nothing_else(
         (agent.path / ".local" / name).mkdir(parents=True)
     agent.script("bin/down-tests")
     for kind, (gone, stays) in leftovers.items():
-        found = (
-            docker(kind, "ls", *(["--all"] if kind == "container" else []), "--quiet", "--no-trunc")
-            if kind != ("volume")
-            else docker("volume", "ls", "--quiet")
-        )
+        every = {"container": ["--all", "--no-trunc"], "network": ["--no-trunc"], "volume": []}[
+            kind
+        ]
+        found = docker(kind, "ls", "--quiet", *every)
         assert gone not in found.split(), kind
         assert stays in found.split(), kind
     assert [path.name for path in (agent.path / ".local").iterdir()] == ["local-staging"]
