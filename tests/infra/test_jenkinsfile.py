@@ -244,6 +244,19 @@ def chain(block: Block) -> list[Block]:
     return found
 
 
+def questions(stage: Block) -> Iterator[Block]:
+    """Yield what is asked before a stage begins: by it, by what it stands in, or by a stage before it in there."""
+    for block in chain(stage):
+        before = [
+            found
+            for found in (block.parent.children if block.parent else [])
+            if found.name == block.name == "stage" and found.line < block.line
+        ]
+        # One that has a condition may be skipped, and nobody is asked.
+        asking = [block, *(found for found in before if not found.own("when"))]
+        yield from (found for it in asking if (found := it.own("input")))
+
+
 def open_doors(source: str) -> list[str]:
     """Return the ways into an environment that skip the branch condition or the approval."""
     problems = []
@@ -252,12 +265,11 @@ def open_doors(source: str) -> list[str]:
         if not used:
             continue
         conditions = [found for block in chain(stage) if (found := block.own("when"))]
-        questions = [found for block in chain(stage) if (found := block.own("input"))]
         if not any(found.says(r"branch 'main'$") for found in conditions):
             problems.append(f"{stage}: changes something from any branch")
         if any("ENV=" not in command for command in used):
             problems.append(f"{stage}: changes something without naming the environment")
-        asked = any(found.says(r"submitter '[\w,-]+'$") for found in questions)
+        asked = any(found.says(r"submitter '[\w,-]+'$") for found in questions(stage))
         if any("ENV=production" in command for command in used) and not asked:
             problems.append(f"{stage}: production without an approval by named people")
     return problems
@@ -649,6 +661,44 @@ def test_checks_refuse_a_bad_pipeline(check: Check, old: str, new: str) -> None:
     spoiled = GOOD.replace(old, new, 1)
     assert spoiled != GOOD
     assert check(spoiled) != []
+
+
+ASKED_BEFORE = """\
+stage('Production') {
+    when {
+        branch 'main'
+    }
+    stages {
+        stage('Approval') {
+            input {
+                submitter 'ops'
+            }
+            steps {
+                echo 'yes'
+            }
+        }
+        stage('Deploy') {
+            steps {
+                sh 'make deploy ENV=production'
+            }
+        }
+    }
+}
+"""
+
+
+def test_a_question_may_be_a_stage_of_its_own() -> None:
+    """Before what it is about, in the same stage, and without a condition that could skip it."""
+    assert open_doors(ASKED_BEFORE) == []
+    condition = "stage('Approval') {\n            when {\n                branch 'x'\n            }"
+    skipped = ASKED_BEFORE.replace("stage('Approval') {", condition)
+    deploy = ASKED_BEFORE[ASKED_BEFORE.index("        stage('Deploy')") : -len("    }\n}\n")]
+    swapped = ASKED_BEFORE.replace(deploy, "").replace(
+        "        stage('Approval')", f"{deploy}        stage('Approval')"
+    )
+    for spoiled in (skipped, swapped):
+        assert spoiled != ASKED_BEFORE
+        assert len(open_doors(spoiled)) == 1
 
 
 @pytest.mark.parametrize("source", ["pipeline {\n", "pipeline {\n}\n}\n"])
