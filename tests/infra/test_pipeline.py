@@ -322,6 +322,9 @@ def leftovers(agent: Tree) -> Iterator[dict[str, list[str]]]:
 def test_what_killed_tests_left_is_removed_and_nothing_else(
     agent: Tree, leftovers: dict[str, list[str]]
 ) -> None:
+    # As on an agent that has run nothing yet.
+    shutil.rmtree(agent.path / ".local", ignore_errors=True)
+    agent.script("bin/down-tests")
     for name in ("local-molecule-bare", "molecule", "local-staging"):
         (agent.path / ".local" / name).mkdir(parents=True)
     agent.script("bin/down-tests")
