@@ -47,8 +47,8 @@ test: ## everything that proves it: check, pages, API, roles, a fleet (needs roo
 	@bin/test
 
 ##@ Operate (ENV=local, staging or production; CLOUD=local, aws, azure, gcp or static)
-.PHONY: provision user-data site plan show-plan deploy rollback scale rotate move backup restore releases smoke status logs monitoring dashboard ssh down \
-	destroy drift scan maintenance audit audit-hosts
+.PHONY: provision user-data site plan show-plan deploy rollback scale rotate move backup restore releases smoke status \
+	logs monitoring dashboard ssh down destroy drift scan maintenance audit audit-hosts
 provision: engine ## create the machines (NODES=)
 	@bin/images $(if $(filter local,$(CLOUD)),host-ready:$(RELEASE))
 	@bin/play provision
