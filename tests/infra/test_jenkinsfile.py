@@ -23,8 +23,8 @@ MAKE_CALL = re.compile(r"make(?P<targets>( [a-z][a-z-]*)+)(?P<variables>( [A-Z_]
 ORDER = [
     "check-request",
     "at-version",
-    "tools",
     "check-state",
+    "tools",
     "lint",
     "types",
     "coverage",
