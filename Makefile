@@ -32,8 +32,11 @@ SIGNERS ?=
 WATCH ?=
 FULL ?=
 JSON ?=
+STATE ?=
+VERSION ?=
+ANY_REVISION ?=
 export ENV CLOUD NODES RELEASE TO AT BUNDLE SIGNERS CONFIRM LOCK_WAIT WATCH SECRET FROM ON MESSAGE FULL JSON TLS REQUEST \
-	MONITORING
+	MONITORING STATE VERSION
 
 ##@ The two that matter
 .PHONY: up test
@@ -44,8 +47,8 @@ test: ## everything that proves it: check, pages, API, roles, a fleet (needs roo
 	@bin/test
 
 ##@ Operate (ENV=local, staging or production; CLOUD=local, aws, azure, gcp or static)
-.PHONY: provision user-data site plan deploy rollback scale rotate move backup restore releases smoke status logs monitoring dashboard ssh down \
-	destroy drift scan maintenance audit audit-hosts
+.PHONY: provision user-data site plan show-plan deploy rollback scale rotate move backup restore releases smoke status \
+	logs monitoring dashboard ssh down destroy drift scan maintenance audit audit-hosts
 provision: engine ## create the machines (NODES=)
 	@bin/images $(if $(filter local,$(CLOUD)),host-ready:$(RELEASE))
 	@bin/play provision
@@ -58,6 +61,9 @@ site: tools ## make the machines ready: packages, Docker, one Swarm
 
 plan: images ## what a deploy would do (bin/plan exits with 0 nothing, 2 changes, 1 could not look)
 	@bin/plan
+
+show-plan: images ## the same for a pipeline: fails only where it could not look
+	@bin/show-plan
 
 deploy: engine ## build and deploy what is in this checkout, or BUNDLE=file (SIGNERS=file); CONFIRM=1 asks
 	@bin/deploy
@@ -98,8 +104,8 @@ scan: tools ## connect to every port of every machine; fails where one is open t
 maintenance: tools ## ON=1 shows a page on every entry (MESSAGE=…), ON=0 serves again
 	@bin/play maintenance
 
-smoke: tools ## ask the deployed site what a visitor and a client would
-	@bin/smoke
+smoke: tools ## ask the deployed site what a visitor and a client would (ANY_REVISION=1: not only what was built here)
+	@bin/smoke $(if $(filter 1,$(ANY_REVISION)),--any-revision)
 
 status: tools ## machines, services, tasks, and what the entry serves, its certificate
 	@bin/status
@@ -123,7 +129,7 @@ destroy: tools ## remove the machines of ENV at CLOUD
 	@bin/play destroy
 
 ##@ Build
-.PHONY: tools engine base images bundle clean
+.PHONY: tools engine base images bundle sbom clean
 tools: ## the control machine's tools, from hashed lock files
 	@bin/tools
 
@@ -138,6 +144,9 @@ images: engine ## web, api, worker, edge, registry and machine images
 
 bundle: images ## one signed file in dist/, to deploy from where there is no network
 	@bin/bundle make
+
+sbom: images ## what is in the images, as CycloneDX in dist/
+	@bin/sbom
 
 clean: down ## also remove this checkout's images, tools and reports
 	@bin/clean
@@ -196,6 +205,32 @@ test-vm: engine ## a virtual machine: user data, site, deploy, smoke, reboot (ha
 
 test-faults: images ## the faults alone, in a table (FULL=1 for all of them)
 	@bin/pytest faults -v -s tests/fleet/test_2_faults.py
+
+##@ Pipeline
+.PHONY: check-request at-version save-state check-state load-state forget-state down-tests updates
+check-request: ## can a build do what it is asked for? (ACTION, ENVIRONMENT, VERSION, DRY_RUN)
+	@bin/check-request
+
+at-version: ## check out VERSION, a tag or commit of this history
+	@bin/at-version
+
+save-state: tools ## all of ENV at CLOUD (SSH key, vault) in one file STATE=, a pipeline's credential
+	@bin/state save '$(STATE)'
+
+check-state: tools ## is STATE= of ENV at CLOUD, and does its vault open?
+	@bin/state check '$(STATE)'
+
+load-state: tools ## put STATE= where the plays look
+	@bin/state load '$(STATE)'
+
+forget-state: ## remove what load-state has put there
+	@bin/state forget
+
+down-tests: ## remove what tests that were killed have left, and no environment
+	@bin/down-tests
+
+updates: tools ## which pinned packages have newer versions
+	@bin/updates
 
 ##@ Show
 .PHONY: screenshots

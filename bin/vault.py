@@ -26,6 +26,8 @@ SECRET_KEY, SIGNING_KEY = "beanft_secret_key", "signing_key"
 BACKUP_PASSWORD = "backup_password"  # noqa: S105 - its name
 MACHINE_SECRETS = ("data_database_password", "data_queue_password", BACKUP_PASSWORD)
 INSIDE_CA = "inside_ca"
+# Of a state that `bin/state load` has put here: what is added to it would be lost with it.
+COPY_MARK = ".copy"
 # What a secret of the Swarm can hold.
 MOST_BYTES = 500_000
 
@@ -65,6 +67,11 @@ class Vault:
             made = self.ensure_password()
             content = self.read() if self.path.exists() else {}
             missing = self.add_missing(content)
+            if missing and (self.state / COPY_MARK).exists():
+                raise VaultProblem(
+                    f"the vault of {self.state.name} is a copy and lacks {', '.join(missing)}: run 'bin/vault ensure' "
+                    "in the checkout that keeps this environment, then 'make save-state' for the pipeline's credential"
+                )
             if missing:
                 vault_file.write(self.path, content)
             self.drop_former(content)

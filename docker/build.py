@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import datetime
+import fcntl
 import hashlib
 import json
 import os
@@ -334,6 +335,10 @@ if __name__ == "__main__":
     parser.add_argument("--suffix", default="", help="goes behind the names of the built images")
     options = parser.parse_args()
     try:
-        main(options.names, options.manifest, options.suffix)
+        options.manifest.parent.mkdir(parents=True, exist_ok=True)
+        # Stages of a pipeline build side by side, and each writes down what it built.
+        with options.manifest.with_suffix(".lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            main(options.names, options.manifest, options.suffix)
     except BuildError as error:
         sys.exit(f"beanft: {error}")

@@ -41,6 +41,12 @@ INHERITED = (
     "SIGNERS",
     "WATCH",
     "JSON",
+    "VERSION",
+    "STATE",
+    "ANY_REVISION",
+    "ACTION",
+    "ENVIRONMENT",
+    "DRY_RUN",
 )
 
 

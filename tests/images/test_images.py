@@ -191,3 +191,29 @@ def test_the_same_inputs_give_the_same_layers(tmp_path: Path) -> None:
         assert layers("api-again", tmp_path) == first
     finally:
         docker("rmi", f"{CHECKOUT}/api-again")
+
+
+def test_bill_of_materials_has_what_is_installed() -> None:
+    """As each image's own Python says, and of scikit-learn where it is allowed to be."""
+    subprocess.run([ROOT / "bin/sbom"], check=True)
+    built = json.loads((ROOT / "build/images.json").read_text())["web"]
+    document = json.loads(
+        (ROOT / f"dist/beanft-{built['version']}-{built['revision']}.cdx.json").read_text()
+    )
+    named = {item["ref"]: item["dependsOn"] for item in document["dependencies"]}
+    for name in SERVICES:
+        listed = inside(
+            name,
+            "python",
+            "-c",
+            "import importlib.metadata as m; print(*{d.name.lower() for d in m.distributions()})",
+        )
+        found = {
+            purl.split("/")[1].split("@")[0]
+            for purl in named[f"image:{name}"]
+            if "pkg:pypi/" in purl
+        }
+        assert found == {word.replace("_", "-") for word in listed.split()}
+    assert any(purl.startswith("pkg:pypi/scikit-learn@") for purl in named["image:worker"])
+    assert not any(purl.startswith("pkg:pypi/scikit-learn@") for purl in named["image:api"])
+    assert any(purl.startswith("pkg:deb/debian/haproxy@") for purl in named["image:edge"])

@@ -1,8 +1,9 @@
-"""Guards the Jenkinsfile: what Jenkins accepts in silence and would do wrong, or not at all.
+"""Guards the pipelines: what Jenkins accepts in silence and would do wrong, or not at all.
 
 Every shell step is one call of make with targets that the Makefile has, every stage has a timeout
 of its own and says how to repeat it by hand, nothing asks for approval where it has no business to,
-and production is reached from main, through an approval by named people, and no other way.
+production is reached from main, through an approval by named people, and no other way, and an
+environment's credential is handed to builds of main alone, and taken back.
 """
 
 from __future__ import annotations
@@ -20,19 +21,36 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 MAKE_CALL = re.compile(r"make(?P<targets>( [a-z][a-z-]*)+)(?P<variables>( [A-Z_]+=[\w.-]+)*)")
 ORDER = [
+    "check-request",
+    "at-version",
+    "check-state",
     "tools",
     "lint",
     "types",
-    "unit",
-    "test-processes",
-    "test-web",
-    "test-postgresql",
+    "coverage",
     "test-browser",
+    "test-previous",
     "molecule",
+    "test-infra",
     "images",
+    "bundle",
+    "sbom",
+    "test-images",
     "test-fleet",
     "deploy",
 ]
+# What changes an environment, or what runs in it.
+CHANGES = {
+    "deploy",
+    "rollback",
+    "scale",
+    "rotate",
+    "move",
+    "restore",
+    "site",
+    "maintenance",
+    "destroy",
+}
 
 Check = Callable[[str], list[str]]
 
@@ -209,31 +227,115 @@ def silent_failures(source: str) -> list[str]:
         after = stage.own("post", "unsuccessful")
         message = " ".join(after.statements) if after else ""
         name = stage.argument.strip("()'")
-        for expected in (f'Stage "{name}"', *commands(stage)):
-            if not message.startswith("echo ") or expected not in message:
+        said = re.match(rf"explain\(\s*'{re.escape(name)}',", message)
+        if not said:
+            problems.append(f"{stage}: a failure does not name the stage")
+        for expected in commands(stage.own("steps") or stage):
+            if expected not in message:
                 problems.append(f"{stage}: a failure does not say {expected}")
     return problems
+
+
+def chain(block: Block) -> list[Block]:
+    """Return a block and all that it stands in, from the inside out."""
+    found = [block]
+    while found[-1].parent:
+        found.append(found[-1].parent)
+    return found
+
+
+def questions(stage: Block) -> Iterator[Block]:
+    """Yield what is asked before a stage begins: by it, by what it stands in, or by a stage before it in there."""
+    for block in chain(stage):
+        before = [
+            found
+            for found in (block.parent.children if block.parent else [])
+            if found.name == block.name == "stage" and found.line < block.line
+        ]
+        # One that has a condition may be skipped, and nobody is asked.
+        asking = [block, *(found for found in before if not found.own("when"))]
+        yield from (found for it in asking if (found := it.own("input")))
 
 
 def open_doors(source: str) -> list[str]:
     """Return the ways into an environment that skip the branch condition or the approval."""
     problems = []
     for stage in leaves(parse(source)):
-        used = [command for command in commands(stage) if "deploy" in command.split()]
+        used = [command for command in commands(stage) if CHANGES & set(command.split())]
         if not used:
             continue
-        chain = [stage]
-        while chain[-1].parent:
-            chain.append(chain[-1].parent)
-        conditions = [found for block in chain if (found := block.own("when"))]
-        questions = [found for block in chain if (found := block.own("input"))]
+        conditions = [found for block in chain(stage) if (found := block.own("when"))]
         if not any(found.says(r"branch 'main'$") for found in conditions):
-            problems.append(f"{stage}: deploys from any branch")
+            problems.append(f"{stage}: changes something from any branch")
         if any("ENV=" not in command for command in used):
-            problems.append(f"{stage}: deploys without naming the environment")
-        asked = any(found.says(r"submitter '[\w,-]+'$") for found in questions)
+            problems.append(f"{stage}: changes something without naming the environment")
+        asked = any(found.says(r"submitter '[\w,-]+'$") for found in questions(stage))
         if any("ENV=production" in command for command in used) and not asked:
             problems.append(f"{stage}: production without an approval by named people")
+    return problems
+
+
+def loose_credentials(source: str) -> list[str]:
+    """Return what hands out a credential beyond main, to another environment, or for good."""
+    problems = []
+    for block in parse(source).all("withCredentials"):
+        around = chain(block)
+        stage = next(found for found in around if found.name == "stage")
+        conditions = [found for outer in around if (found := outer.own("when"))]
+        if not any(found.says(r"branch 'main'$") for found in conditions):
+            problems.append(f"{stage}: a credential for any branch")
+        named = re.search(
+            r"credentialsId: (?:'beanft-(\w+)'|\"beanft-\$\{params.ENVIRONMENT\}\")", block.argument
+        )
+        environment = named[1] if named else None
+        if not named:
+            problems.append(f"{stage}: not the credential of an environment")
+        loads = False
+        for command in commands(block):
+            words = command.split()
+            loads |= "load-state" in words
+            if environment and f"ENV={environment}" not in words:
+                problems.append(
+                    f"{stage}: `{command}` is not for {environment}, whose credential it has"
+                )
+            if not {"load-state", "check-state"} & set(words[1:2]):
+                problems.append(f"{stage}: `{command}` does not use the credential")
+        last = stage.own("post", "cleanup")
+        forgets = "make forget-state" + (f" ENV={environment}" if environment else "")
+        if loads and not (last and forgets in commands(last)):
+            problems.append(f"{stage}: the credential stays on the agent")
+    return problems
+
+
+def idle_executors(source: str) -> list[str]:
+    """Return the stages that ask while they, or what they stand in, hold an executor."""
+    problems = []
+    for stage in parse(source).all("stage"):
+        outer = [found for found in chain(stage)[1:] if found.name in ("stage", "pipeline")]
+        holds = any(
+            found.own("agent")
+            or any(re.match(r"agent (?!none$)", line) for line in found.statements)
+            for found in outer
+        )
+        if stage.own("input") and holds:
+            problems.append(f"{stage}: asks on an executor that waits with it")
+    return problems
+
+
+def untidy(source: str) -> list[str]:
+    """Return the stages with an agent in which a killed test would leave its machines."""
+    problems = []
+    for stage in parse(source).all("stage"):
+        if not any(
+            word.startswith(("test", "molecule"))
+            for step in commands(stage)
+            for word in step.split()
+        ):
+            continue
+        holders = [found for found in chain(stage) if found.own("agent")]
+        last = holders[0].own("post", "cleanup") if holders else None
+        if not (last and "make down-tests" in commands(last)):
+            problems.append(f"{stage}: an aborted test leaves its machines")
     return problems
 
 
@@ -241,7 +343,7 @@ def order(source: str) -> list[str]:
     """Return the targets in the order in which the pipeline first makes them."""
     made: list[str] = []
     for stage in leaves(parse(source)):
-        for command in commands(stage):
+        for command in commands(stage.own("steps") or stage):
             made += [word for word in command.split()[1:] if "=" not in word and word not in made]
     return made
 
@@ -324,11 +426,117 @@ def test_stages_follow_in_order(jenkinsfile: str) -> None:
     assert [target for target in order(jenkinsfile) if target in ORDER] == ORDER
 
 
+def test_credentials_are_for_main_and_taken_back(jenkinsfile: str) -> None:
+    """A pull request never sees one, and nothing of it stays on an agent."""
+    assert loose_credentials(jenkinsfile) == []
+
+
+def test_questions_hold_no_executor(jenkinsfile: str) -> None:
+    """Other builds go on while somebody makes up their mind."""
+    assert idle_executors(jenkinsfile) == []
+
+
+def test_aborted_builds_leave_no_machine(jenkinsfile: str) -> None:
+    """Whatever happens to a test, what it made is removed at the end."""
+    assert untidy(jenkinsfile) == []
+
+
+def test_checks_run_side_by_side(jenkinsfile: str) -> None:
+    """Lint, the application, the roles and the clouds need nothing of each other."""
+    (group,) = parse(jenkinsfile).all("parallel")
+    assert [stage.argument for stage in group.children] == [
+        "('Lint')",
+        "('Application tests')",
+        "('Role tests')",
+        "('Cloud tests')",
+    ]
+
+
+def parameters(source: str) -> dict[str, str]:
+    """Return the pipeline's parameters with their definitions."""
+    (block,) = parse(source).all("parameters")
+    found = {}
+    for statement in block.statements:
+        name = re.search(r"name: '(\w+)'", statement)
+        assert name, statement
+        found[name[1]] = statement
+    return found
+
+
+def choices(definition: str) -> list[str]:
+    """Return the choices of a parameter."""
+    listed = re.search(r"choices: \[([^\]]*)\]", definition)
+    return re.findall(r"'([^']*)'", listed[1]) if listed else []
+
+
+def test_parameters_reach_the_steps(jenkinsfile: str) -> None:
+    """As variables of the environment, also on a job's first build, which knows `params` alone."""
+    defined = parameters(jenkinsfile)
+    assert set(defined) == {"ENVIRONMENT", "VERSION", "ACTION", "DRY_RUN"}
+    (pipeline,) = parse(jenkinsfile).all("pipeline")
+    environment = pipeline.own("environment")
+    assert environment
+    assert set(environment.statements) == {f'{name} = "${{params.{name}}}"' for name in defined}
+
+
+def test_every_action_is_done_somewhere(jenkinsfile: str) -> None:
+    """What can be chosen has a stage, and what stages ask for can be chosen."""
+    offered = set(choices(parameters(jenkinsfile)["ACTION"]))
+    asked = set(re.findall(r"params\.ACTION == '([\w-]+)'", jenkinsfile))
+    assert asked == offered
+
+
+def test_the_request_is_judged_by_the_same_words(jenkinsfile: str) -> None:
+    """`bin/check-request` lets pass what the parameters offer, and nothing else."""
+    script = (ROOT / "bin" / "check-request").read_text(encoding="utf-8")
+    for name, offered in parameters(jenkinsfile).items():
+        if choices(offered):
+            cases = re.search(rf"case \${name.lower()} in\n +([^)]*)\)", script)
+            assert cases
+            assert cases[1].split(" | ") == choices(offered)
+
+
+SCHEDULED = sorted((ROOT / "jenkins").glob("*.Jenkinsfile"))
+
+
+@pytest.mark.parametrize("path", SCHEDULED, ids=lambda path: path.name)
+def test_scheduled_pipelines_start_builds_of_main(path: Path, jenkinsfile: str) -> None:
+    """By a clock, within bounds, without steps or credentials of their own, as main's parameters allow."""
+    source = path.read_text(encoding="utf-8")
+    tree = parse(source)
+    defined = parameters(jenkinsfile)
+    assert unbounded(source) == []
+    assert crowded_blocks(source) == []
+    assert list(shell_steps(tree)) == []
+    assert list(tree.all("withCredentials")) == []
+    triggers = next(tree.all("triggers"))
+    assert triggers.says(r"cron\('H [\d*]+ \* \* [\d*]'\)$")
+    acts = [line for stage in leaves(tree) for line in (stage.own("steps") or stage).statements]
+    assert acts
+    for act in acts:
+        called = re.fullmatch(r"act\('([\w-]+)', '(\w+)'\)", act)
+        assert called, act
+        assert called[1] in choices(defined["ACTION"])
+        assert called[2] in choices(defined["ENVIRONMENT"])
+
+
+def test_scheduled_pipelines_do_what_is_due() -> None:
+    """Every night drift, backups and a restore; every week all faults and the updates."""
+    acts = {
+        path.name.split(".")[0]: re.findall(r"  act\('([\w-]+)'", path.read_text(encoding="utf-8"))
+        for path in SCHEDULED
+    }
+    assert acts == {
+        "nightly": ["drift", "drift", "backup", "backup", "restore-test"],
+        "weekly": ["faults", "updates"],
+    }
+
+
 def test_reports_are_kept(jenkinsfile: str) -> None:
     """Test results and reports outlive the build, whatever its result."""
     always = [block for post in parse(jenkinsfile).all("post") if (block := post.own("always"))]
     assert any(block.says(r"junit .*'build/reports/junit/\*\.xml'") for block in always)
-    assert any(block.says(r"archiveArtifacts .*'build/reports/\*\*'") for block in always)
+    assert any(block.says(r"archiveArtifacts.* artifacts: 'build/reports/\*\*") for block in always)
 
 
 # The checks themselves: a small pipeline passes all of them, and each spoiled copy fails its own.
@@ -353,13 +561,27 @@ pipeline {
                 message 'Really { ?'
                 submitter 'ops'
             }
+            agent {
+                label 'any'
+            }
             steps {
                 echo "sh ${env.A}"
                 sh 'make lint deploy ENV=production'
+                withCredentials([file(credentialsId: 'beanft-staging', variable: 'STATE')]) {
+                    sh 'make load-state ENV=staging'
+                }
+                sh 'make test-a'
             }
             post {
                 unsuccessful {
-                    echo 'Stage "Ship" failed. Run: make lint deploy ENV=production'
+                    explain(
+                        'Ship',
+                        'make lint deploy ENV=production, make load-state ENV=staging, make test-a'
+                    )
+                }
+                cleanup {
+                    sh 'make forget-state ENV=staging'
+                    sh 'make down-tests'
                 }
             }
         }
@@ -370,8 +592,9 @@ STEP = "sh 'make lint deploy ENV=production'"
 
 
 def shell_problems(source: str) -> list[str]:
-    """Return the problems of shell steps against a Makefile with two targets and one variable."""
-    return bad_shell_steps(source, {"lint", "deploy"}, {"ENV"})
+    """Return the problems of shell steps against a Makefile with few targets and one variable."""
+    targets = {"lint", "deploy", "load-state", "forget-state", "test-a", "down-tests"}
+    return bad_shell_steps(source, targets, {"ENV"})
 
 
 CHECKS: list[Check] = [
@@ -381,6 +604,9 @@ CHECKS: list[Check] = [
     unbounded,
     silent_failures,
     open_doors,
+    loose_credentials,
+    idle_executors,
+    untidy,
 ]
 
 
@@ -409,12 +635,24 @@ def test_checks_accept_a_good_pipeline(check: Check) -> None:
         (unbounded, "timeout(time: 30, unit: 'MINUTES')", "retry(2)"),
         (unbounded, "timeout(time: 7, unit: 'HOURS')", "timestamps()"),
         (unbounded, "timeout(time: 7,", "// timeout(time: 7,"),
-        (silent_failures, 'Stage "Ship" failed. ', ""),
-        (silent_failures, "Run: make lint deploy", "Run: make lint"),
+        (silent_failures, "                        'Ship',\n", ""),
+        (silent_failures, "ENV=production, make load-state", "ENV=production"),
         (silent_failures, "unsuccessful", "success"),
         (open_doors, "branch 'main'", "branch 'develop'"),
         (open_doors, "submitter 'ops'", "ok 'Go'"),
         (open_doors, STEP, "sh 'make deploy'"),
+        (open_doors, STEP, "sh 'make rollback'"),
+        (loose_credentials, "branch 'main'", "branch 'develop'"),
+        (
+            loose_credentials,
+            "sh 'make load-state ENV=staging'",
+            "sh 'make load-state ENV=production'",
+        ),
+        (loose_credentials, "sh 'make load-state ENV=staging'", "sh 'make deploy ENV=staging'"),
+        (loose_credentials, "credentialsId: 'beanft-staging'", "credentialsId: 'other'"),
+        (loose_credentials, "sh 'make forget-state ENV=staging'\n", ""),
+        (idle_executors, "agent none", "agent any"),
+        (untidy, "sh 'make down-tests'\n", ""),
     ],
 )
 def test_checks_refuse_a_bad_pipeline(check: Check, old: str, new: str) -> None:
@@ -423,6 +661,44 @@ def test_checks_refuse_a_bad_pipeline(check: Check, old: str, new: str) -> None:
     spoiled = GOOD.replace(old, new, 1)
     assert spoiled != GOOD
     assert check(spoiled) != []
+
+
+ASKED_BEFORE = """\
+stage('Production') {
+    when {
+        branch 'main'
+    }
+    stages {
+        stage('Approval') {
+            input {
+                submitter 'ops'
+            }
+            steps {
+                echo 'yes'
+            }
+        }
+        stage('Deploy') {
+            steps {
+                sh 'make deploy ENV=production'
+            }
+        }
+    }
+}
+"""
+
+
+def test_a_question_may_be_a_stage_of_its_own() -> None:
+    """Before what it is about, in the same stage, and without a condition that could skip it."""
+    assert open_doors(ASKED_BEFORE) == []
+    condition = "stage('Approval') {\n            when {\n                branch 'x'\n            }"
+    skipped = ASKED_BEFORE.replace("stage('Approval') {", condition)
+    deploy = ASKED_BEFORE[ASKED_BEFORE.index("        stage('Deploy')") : -len("    }\n}\n")]
+    swapped = ASKED_BEFORE.replace(deploy, "").replace(
+        "        stage('Approval')", f"{deploy}        stage('Approval')"
+    )
+    for spoiled in (skipped, swapped):
+        assert spoiled != ASKED_BEFORE
+        assert len(open_doors(spoiled)) == 1
 
 
 @pytest.mark.parametrize("source", ["pipeline {\n", "pipeline {\n}\n}\n"])
