@@ -41,6 +41,9 @@ INHERITED = (
     "SIGNERS",
     "WATCH",
     "JSON",
+    "AGREED",
+    "DISKS",
+    "CHECK",
 )
 
 
