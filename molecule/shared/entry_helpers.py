@@ -20,9 +20,15 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 class Handler(BaseHTTPRequestHandler):
     # Connections are kept, as those of web and api are.
     protocol_version = "HTTP/1.1"
+    died = set()
 
     def do_GET(self):
         self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        # As a task that is killed with a request in hand: no answer, the first time.
+        if self.path.startswith("/dies/") and self.path not in self.died:
+            self.died.add(self.path)
+            self.close_connection = True
+            return
         headers = {name.lower(): value for name, value in self.headers.items()}
         told = {"path": self.path, "headers": headers, "task": os.uname().nodename}
         body = json.dumps(told).encode()

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import http.client
 import json
+import socket
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from entry_helpers import ask, container
@@ -129,6 +131,21 @@ def test_a_task_that_falls_silent_holds_nobody_up(silent: Callable[[], None]) ->
     assert slowest > 1
     # Two repetitions without acknowledgement, on a busy machine; it would be sixty seconds.
     assert slowest < 10
+
+
+@pytest.mark.parametrize(("key", "answer"), [("a key", 200), ("", 502)])
+def test_what_may_be_sent_again_is_where_its_body_comes_after_its_head(
+    web: str, key: str, answer: int
+) -> None:
+    address = urlsplit(entry())
+    head = [f"POST /dies/{answer} HTTP/1.1", "Host: entry", "Content-Length: 5"]
+    head += [f"Idempotency-Key: {key}"] if key else []
+    with socket.create_connection((address.hostname, address.port), timeout=10) as connection:
+        connection.sendall(("\r\n".join(head) + "\r\n\r\n").encode())
+        # As clients do it. What went on to a task by then could not be sent again.
+        time.sleep(0.2)
+        connection.sendall(b"a=1&b")
+        assert connection.recv(4096).split()[1] == str(answer).encode()
 
 
 def test_a_setting_that_haproxy_refuses_never_gets_to_an_entry(
