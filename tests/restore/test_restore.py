@@ -75,9 +75,10 @@ class Ledger:
 
 
 def saved(fleet: Fleet) -> dict[str, Any]:
-    """Return the last backup of the data, as its machine has it on record."""
-    text = fleet.on("m1", "cat", "/var/lib/beanft-backup/status.json")
-    return next((item for item in json.loads(text).get("made", []) if item["kind"] == "sqlite"), {})
+    """Return the last backup of the data, as its machine has it on record; nothing before the first one."""
+    find = ["find", "/var/lib/beanft-backup", "-name", "status.json", "-exec", "cat", "{}", "+"]
+    status = json.loads(fleet.on("m1", *find) or "{}")
+    return next((item for item in status.get("made", []) if item["kind"] == "sqlite"), {})
 
 
 def stamp(text: str) -> float:
