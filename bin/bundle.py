@@ -100,14 +100,19 @@ def make() -> None:
     print(f"  {environment.allowed_signers.relative_to(ROOT)}, handed over on a way you trust")
 
 
-def save(ids: list[str], folder: Path) -> tuple[Path, int]:
-    """Save images as one compressed tar, and return its path and how long the tar is."""
+def save(ids: list[str], folder: Path, names: dict[str, str] | None = None) -> tuple[Path, int]:
+    """Save images as one compressed tar, and return its path and how long the tar is.
+
+    Args:
+        ids: which images. By id and not by name: names are a checkout's own.
+        folder: where the tar goes.
+        names: by id, what an engine that loads them shall call them.
+    """
     form = next((form for form in FORMS if shutil.which(form[1][0])), None)
     if form is None:
         raise BundleProblem("neither zstd nor gzip is there: install zstd")
     suffix, compress, _ = form
     saved, path = folder / "saved.tar", folder / f"images.tar.{suffix}"
-    # By id and not by name: names are a checkout's own.
     docker("save", "--output", str(saved), *ids)
     with (
         path.open("wb") as file,
@@ -115,7 +120,7 @@ def save(ids: list[str], folder: Path) -> tuple[Path, int]:
     ):
         assert packer.stdin is not None  # noqa: S101 - says so to mypy
         try:
-            length = image_archive.rewrite(saved, packer.stdin, ids)
+            length = image_archive.rewrite(saved, packer.stdin, ids, names)
             packer.stdin.close()
         except BrokenPipeError:
             length = 0
@@ -209,22 +214,29 @@ def check_room(unpacked: int) -> None:
         )
 
 
-def unpack(bundle: IO[bytes], archive: Member) -> None:
-    """Give the images to the engine, and make sure that they are those that were verified."""
+def decompressor(archive: Member) -> list[str]:
+    """Return the command that decompresses an archive of images."""
     decompress = next((form[2] for form in FORMS if archive.name.endswith(form[0])), None)
     if decompress is None or not shutil.which(decompress[0]):
         raise BundleProblem(
             f"its images are in {archive.name}: install {(decompress or ['zstd'])[0]}"
         )
+    return decompress
+
+
+def unpack(bundle: IO[bytes], archive: Member) -> str:
+    """Give the images to the engine, make sure that they are those that were verified, return what it says."""
+    decompress = decompressor(archive)
     bundle.seek(archive.start)
     digest = hashlib.sha256()
     with (
+        tempfile.TemporaryFile() as said,
         tempfile.TemporaryFile() as words,
         subprocess.Popen(decompress, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as unpacker,
         subprocess.Popen(
             ["docker", "load", "--quiet"],
             stdin=unpacker.stdout,
-            stdout=subprocess.DEVNULL,
+            stdout=said,
             stderr=words,
         ) as engine,
     ):
@@ -242,8 +254,11 @@ def unpack(bundle: IO[bytes], archive: Member) -> None:
             words.seek(0)
             cause = signatures.last_line(words.read().decode(errors="replace"))
             raise BundleProblem(f"the engine did not take the images: {cause}")
+        said.seek(0)
+        text = said.read().decode(errors="replace")
     if digest.hexdigest() != archive.sha256:
         raise BundleProblem("it changed while it was read")
+    return text
 
 
 def main() -> None:
