@@ -29,6 +29,10 @@ web ?=
 api ?=
 worker ?=
 SIGNERS ?=
+IMAGE ?=
+FILE ?=
+RESULTS ?=
+WHEN ?=
 WATCH ?=
 FULL ?=
 JSON ?=
@@ -36,7 +40,7 @@ STATE ?=
 VERSION ?=
 ANY_REVISION ?=
 export ENV CLOUD NODES RELEASE TO AT BUNDLE SIGNERS CONFIRM LOCK_WAIT WATCH SECRET FROM ON MESSAGE FULL JSON TLS REQUEST \
-	MONITORING STATE VERSION
+	MONITORING STATE VERSION RESULTS WHEN
 
 ##@ The two that matter
 .PHONY: up test
@@ -129,7 +133,7 @@ destroy: tools ## remove the machines of ENV at CLOUD
 	@bin/play destroy
 
 ##@ Build
-.PHONY: tools engine base images bundle sbom clean
+.PHONY: tools engine base images bundle sbom image-save image-load cars-lock clean
 tools: ## the control machine's tools, from hashed lock files
 	@bin/tools
 
@@ -147,6 +151,16 @@ bundle: images ## one signed file in dist/, to deploy from where there is no net
 
 sbom: images ## what is in the images, as CycloneDX in dist/
 	@bin/sbom
+
+image-save: engine ## one image as a file for somebody: IMAGE=cars writes dist/cars-VERSION.tar.zst, checksum, signature
+	@bin/images $(or $(IMAGE),$(error which image? make image-save IMAGE=cars))
+	@bin/image save $(IMAGE)
+
+image-load: engine ## verify such a FILE= (SIGNERS=file), load its image without a network, say how to run it
+	@bin/image load '$(or $(FILE),$(error which file? make image-load FILE=cars-0.1.0.tar.zst))'
+
+cars-lock: engine ## write down which versions of R's packages Debian has now, or had on the day WHEN=2026-11-01
+	@bin/images --relock cars
 
 clean: down ## also remove this checkout's images, tools and reports
 	@bin/clean
@@ -188,8 +202,12 @@ test-infra: engine ## tests of roles, templates, Jenkinsfile and inventories
 	@bin/pytest infra -q -n 3 tests/infra tests/inventories
 
 test-images: images ## the built images: rights, contents, the same layers again; the alerts' own tests
-	@bin/images prometheus
+	@bin/images prometheus cars
 	@bin/pytest images -q tests/images
+
+test-cars: engine ## the services in R: results, API, the dashboard in Chromium, and their image as a file
+	@bin/images cars
+	@bin/browser cars
 
 molecule: engine ## roles on real machines (ROLE=docker for one)
 	@ENV=local CLOUD=local molecule/run $(ROLE)
@@ -231,6 +249,12 @@ down-tests: ## remove what tests that were killed have left, and no environment
 
 updates: tools ## which pinned packages have newer versions
 	@bin/updates
+
+##@ The other containers
+.PHONY: analysis
+analysis: engine ## the batch job in R: efficient_cars.csv into results/, or into RESULTS=dir
+	@bin/images cars
+	@bin/analysis
 
 ##@ Show
 .PHONY: screenshots

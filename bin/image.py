@@ -105,9 +105,9 @@ def unpacked_bytes(file: IO[bytes], archive: Member) -> int:
         bundle.decompressor(archive), stdin=file, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
     ) as unpacker:
         assert unpacker.stdout is not None  # noqa: S101 - says so to mypy
-        length = sum(
-            len(chunk) for chunk in iter(lambda: unpacker.stdout.read(bundle_file.CHUNK), b"")
-        )
+        length = 0
+        while chunk := unpacker.stdout.read(bundle_file.CHUNK):
+            length += len(chunk)
     if unpacker.returncode:
         raise BundleProblem("it can't be unpacked")
     return length
