@@ -262,7 +262,11 @@ screenshots: tools ## pictures of every page, light and dark, phone and desktop,
 	@bin/browser screenshots
 
 ##@ Measure
-.PHONY: bench-deploy bench-images bench-predict bench-upload
+.PHONY: bench-cars bench-deploy bench-images bench-predict bench-upload
+bench-cars: images ## what weighs what in image cars, seconds of the analysis, requests a second of two tasks
+	@bin/images cars
+	@bin/bench cars
+
 bench-deploy: images ## seconds and bytes of `make up` and of a code-only deploy to three machines
 	@bin/bench deploy
 
