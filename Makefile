@@ -10,6 +10,7 @@ CLOUD ?= local
 NODES ?=
 RELEASE ?= trixie
 TO ?=
+STACK ?=
 HOST ?= m1
 SERVICE ?= web
 REQUEST ?=
@@ -40,7 +41,7 @@ STATE ?=
 VERSION ?=
 ANY_REVISION ?=
 export ENV CLOUD NODES RELEASE TO AT BUNDLE SIGNERS CONFIRM LOCK_WAIT WATCH SECRET FROM ON MESSAGE FULL JSON TLS REQUEST \
-	MONITORING STATE VERSION RESULTS WHEN
+	MONITORING STATE VERSION RESULTS WHEN STACK
 
 ##@ The two that matter
 .PHONY: up test
@@ -69,10 +70,10 @@ plan: images ## what a deploy would do (bin/plan exits with 0 nothing, 2 changes
 show-plan: images ## the same for a pipeline: fails only where it could not look
 	@bin/show-plan
 
-deploy: engine ## build and deploy what is in this checkout, or BUNDLE=file (SIGNERS=file); CONFIRM=1 asks
+deploy: engine ## build and deploy what is in this checkout, or BUNDLE=file (SIGNERS=file), or STACK=cars alone; CONFIRM=1 asks
 	@bin/deploy
 
-rollback: tools ## go back to the release before, or to release TO=
+rollback: tools ## go back to the release before, or to release TO=; STACK=cars: of that service
 	@bin/play rollback
 
 scale: tools ## run another number of tasks: make scale web=4 api=3
@@ -90,7 +91,7 @@ backup: tools ## back up now, prove it by a restore, and say what was saved
 restore: engine ## bring back the newest backup, or that of AT=id or AT=2026-01-31T12:00, onto these machines or new ones
 	@bin/restore
 
-releases: tools ## list the releases
+releases: tools ## list the releases, or those of STACK=cars
 	@bin/play releases
 
 audit: tools ## who deployed what, when, how long each phase took, and with which result

@@ -1,0 +1,147 @@
+"""Services beside the application: each is deployed and rolled back alone."""
+
+from __future__ import annotations
+
+import http.client
+import re
+import subprocess
+import time
+from urllib.parse import urlsplit
+
+import requests
+
+from tests.fleet.checkout import Checkout
+from tests.fleet.fleet import Fleet
+
+CARS = {"beanft-cars_api", "beanft-cars_dashboard"}
+
+
+def tasks(fleet: Fleet) -> dict[str, set[str]]:
+    """Return the ids of the tasks that the engine wants, by service."""
+    wanted = ("--quiet", "--no-trunc", "--filter", "desired-state=running")
+    names = fleet.manager("service", "ls", "--format", "{{.Name}}").split()
+    return {name: set(fleet.manager("service", "ps", *wanted, name).split()) for name in names}
+
+
+def moved(before: dict[str, set[str]], after: dict[str, set[str]]) -> set[str]:
+    """Return the services that have other tasks than before."""
+    return {name for name in before | after if before.get(name) != after.get(name)}
+
+
+def cars_answer(fleet: Fleet) -> None:
+    """Ask both services through every entry; a new one knows them when it has looked."""
+    for url in fleet.urls():
+        until = time.monotonic() + 20
+        while requests.get(f"{url}/cars/api/readyz", timeout=10).status_code != 200:
+            assert time.monotonic() < until, f"{url} does not find cars-api"
+            time.sleep(0.5)
+        assert requests.get(f"{url}/cars/api/cars?mpg_gt=20", timeout=10).json()["count"] == 14
+        problem = requests.get(f"{url}/cars/api/cars?mpg_gt=abc", timeout=10)
+        assert problem.status_code == 400
+        assert problem.headers["Content-Type"] == "application/problem+json"
+        page = requests.get(f"{url}/cars/dashboard", timeout=10)
+        assert page.url == f"{url}/cars/dashboard/", "a page without the slash has wrong addresses"
+        assert "Cars of 1974" in page.text
+        assert upgraded(f"{url}/cars/dashboard/websocket/") == 101
+        assert requests.get(f"{url}/carsapi", timeout=10).status_code == 404
+
+
+def upgraded(url: str) -> int:
+    """Ask for a websocket, and return the status."""
+    parts = urlsplit(url)
+    connection = http.client.HTTPConnection(parts.netloc, timeout=10)
+    headers = {
+        "Connection": "Upgrade",
+        "Upgrade": "websocket",
+        "Sec-WebSocket-Version": "13",
+        "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==",
+    }
+    try:
+        connection.request("GET", parts.path, headers=headers)
+        return connection.getresponse().status
+    finally:
+        connection.close()
+
+
+def test_cars_and_the_application_move_without_each_other(fleet: Fleet, checkout: Checkout) -> None:
+    application = tasks(fleet)
+    checkout.make_target("deploy", "STACK=cars")
+    first = tasks(fleet)
+    assert moved(application, first) == CARS
+    cars_answer(fleet)
+    assert "the same, nothing to deploy" in checkout.make_target("deploy", "STACK=cars")
+    assert tasks(fleet) == first
+
+    revision = checkout.change("docker/cars/opt/cars.R", "\n# another one\n", "Another one")
+    checkout.make_target("deploy")
+    fleet.wait_served(revision)
+    second = tasks(fleet)
+    assert moved(first, second) == {"beanft_api", "beanft_web", "beanft_worker"}
+
+    checkout.make_target("deploy", "STACK=cars")
+    third = tasks(fleet)
+    assert moved(second, third) == CARS
+    cars_answer(fleet)
+
+    checkout.make_target("rollback", "STACK=cars")
+    assert moved(third, tasks(fleet)) == CARS
+    cars_answer(fleet)
+    listed = checkout.make_target("releases", "STACK=cars")
+    assert "(rollback)" in listed
+    assert "rolled back" in listed
+    checkout.make_target("drift")
+
+
+def test_an_image_comes_to_a_machine_as_a_file(fleet: Fleet, checkout: Checkout) -> None:
+    """As to any machine that has an engine and neither a network nor this checkout."""
+    checkout.make_target("image-save", "IMAGE=cars")
+    (path,) = (checkout.path / "dist").glob("cars-*.tar.*[!6g]")
+    with path.open("rb") as file:
+        command = ["docker", "exec", "--interactive", fleet.machines()["m1"], "docker", "load"]
+        loaded = subprocess.run(command, stdin=file, check=True, capture_output=True, text=True)
+    name = loaded.stdout.removeprefix("Loaded image: ").strip()
+    assert name.startswith("beanft/cars:")
+    rights = ("--read-only", "--cap-drop", "ALL", "--tmpfs", "/tmp", "--network", "none")  # noqa: S108
+    said = fleet.manager("run", "--rm", *rights, "--volume", "results:/home/results", name)
+    assert "14 of 32 cars" in said
+    fleet.manager("volume", "rm", "results")
+    fleet.manager("rmi", name)
+
+
+def add_as_written(checkout: Checkout) -> None:
+    """Do what docs/adding-a-service.md says, with its own words."""
+    text = (checkout.path / "docs/adding-a-service.md").read_text(encoding="utf-8")
+    dockerfile, ignored, line, described = re.findall(r"```\w*\n(.*?)```", text, re.DOTALL)[:4]
+    folder = checkout.path / "docker/hello"
+    folder.mkdir()
+    (folder / "Dockerfile").write_text(dockerfile)
+    (folder / "Dockerfile.dockerignore").write_text(ignored)
+    for name, place, added in (
+        ("docker/build.py", "IMAGES = {\n", line),
+        ("ansible/playbooks/group_vars/all.yml", "beanft_services:\n", described),
+    ):
+        path = checkout.path / name
+        before = path.read_text()
+        assert before.count(f"\n{place}") == 1
+        path.write_text(before.replace(f"\n{place}", f"\n{place}{added}"))
+    checkout.commit("A service as the document makes one")
+
+
+def test_a_service_is_added_as_the_document_says(fleet: Fleet, checkout: Checkout) -> None:
+    add_as_written(checkout)
+    checkout.make_target("deploy")
+    before = tasks(fleet)
+    checkout.make_target("deploy", "STACK=hello")
+    assert moved(before, tasks(fleet)) == {"beanft-hello_web"}
+    for url in fleet.urls():
+        until = time.monotonic() + 20
+        while (answer := requests.get(f"{url}/hello/", timeout=10)).status_code != 200:
+            assert time.monotonic() < until, answer.text
+            time.sleep(0.5)
+        assert answer.text == "hello\n"
+
+
+def test_what_can_not_be_is_said(checkout: Checkout) -> None:
+    assert "unknown image 'boats'" in checkout.fails("make", "deploy", "STACK=boats")
+    assert "use the name of a service" in checkout.fails("make", "rollback", "STACK=../cars")
+    assert "make deploy, make rollback" in checkout.fails("make", "backup", "STACK=cars")
