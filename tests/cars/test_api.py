@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import time
+from pathlib import Path
 from urllib.parse import quote
 
 import hypothesis
@@ -12,7 +14,7 @@ import pytest
 import schemathesis
 from schemathesis.config import SchemathesisConfig
 
-from tests.cars.conftest import ROOT, Service, docker, start
+from tests.cars.conftest import CHECKOUT, IMAGE, RIGHTS, ROOT, Service, docker, start
 
 DOCUMENT = json.loads((ROOT / "docker/cars/opt/openapi.json").read_text(encoding="utf-8"))
 SCHEMA = schemathesis.openapi.from_dict(
@@ -125,6 +127,30 @@ def test_it_does_what_its_document_says(api: Service, case: schemathesis.Case) -
 
 def test_it_gives_its_document(api: Service) -> None:
     assert api.ask("/openapi.json").json == DOCUMENT
+
+
+def test_a_task_with_wrong_answers_is_not_ready(tmp_path: Path) -> None:
+    """Beside golden answers of other cars: it serves, and the entry would send nobody."""
+    golden = (ROOT / "docker/cars/opt/golden.csv").read_text().replace("Mazda RX4", "Mazda RX5", 1)
+    (tmp_path / "golden.csv").write_text(golden)
+    mount = ("--volume", f"{tmp_path}/golden.csv:/opt/cars/golden.csv:ro")
+    container = docker(
+        "run", "--detach", *RIGHTS, *mount, "--label", f"beanft.checkout={CHECKOUT}",
+        "--publish", "127.0.0.1::80", IMAGE, "cars-api",
+    ).strip()  # fmt: skip
+    try:
+        service = Service(container, f"http://{docker('port', container, '80').strip()}")
+        test = ["docker", "exec", container, "test", "-e"]
+        # It ends with an error if there is no answer of 200.
+        docker("exec", container, "/opt/cars/ask", "/summary", "60")
+        until = time.monotonic() + 20
+        while subprocess.run([*test, "/tmp/started"], check=False).returncode:  # noqa: S108
+            assert time.monotonic() < until
+            time.sleep(0.2)
+        assert service.ask("/readyz").status == 503
+        assert service.health() != "healthy"
+    finally:
+        docker("rm", "--force", container)
 
 
 def test_a_task_that_is_told_to_end_says_so_first_and_ends_by_itself() -> None:

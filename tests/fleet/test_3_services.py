@@ -14,6 +14,8 @@ from tests.fleet.checkout import Checkout
 from tests.fleet.fleet import Fleet
 
 CARS = {"beanft-cars_api", "beanft-cars_dashboard"}
+APPLICATION = {"beanft_api", "beanft_web", "beanft_worker"}
+ENTRY = "beanft-edge_haproxy"
 
 
 def tasks(fleet: Fleet) -> dict[str, set[str]]:
@@ -28,22 +30,30 @@ def moved(before: dict[str, set[str]], after: dict[str, set[str]]) -> set[str]:
     return {name for name in before | after if before.get(name) != after.get(name)}
 
 
+def answered(url: str) -> requests.Response:
+    """Ask until there is an answer of 200; an entry knows a new service when it has looked."""
+    until = time.monotonic() + 20
+    while (answer := requests.get(url, timeout=10)).status_code != 200:
+        assert time.monotonic() < until, f"{url}: {answer.status_code} {answer.text}"
+        time.sleep(0.5)
+    return answer
+
+
 def cars_answer(fleet: Fleet) -> None:
-    """Ask both services through every entry; a new one knows them when it has looked."""
+    """Ask both services through every entry."""
     for url in fleet.urls():
-        until = time.monotonic() + 20
-        while requests.get(f"{url}/cars/api/readyz", timeout=10).status_code != 200:
-            assert time.monotonic() < until, f"{url} does not find cars-api"
-            time.sleep(0.5)
+        answered(f"{url}/cars/api/readyz")
         assert requests.get(f"{url}/cars/api/cars?mpg_gt=20", timeout=10).json()["count"] == 14
         problem = requests.get(f"{url}/cars/api/cars?mpg_gt=abc", timeout=10)
         assert problem.status_code == 400
         assert problem.headers["Content-Type"] == "application/problem+json"
-        page = requests.get(f"{url}/cars/dashboard", timeout=10)
+        page = answered(f"{url}/cars/dashboard")
         assert page.url == f"{url}/cars/dashboard/", "a page without the slash has wrong addresses"
         assert "Cars of 1974" in page.text
         assert upgraded(f"{url}/cars/dashboard/websocket/") == 101
         assert requests.get(f"{url}/carsapi", timeout=10).status_code == 404
+        hidden = requests.get(f"{url}/cars/api//metrics", timeout=10)
+        assert (hidden.status_code, hidden.headers["Content-Type"]) == (404, "text/html")
 
 
 def upgraded(url: str) -> int:
@@ -63,31 +73,63 @@ def upgraded(url: str) -> int:
         connection.close()
 
 
-def test_cars_and_the_application_move_without_each_other(fleet: Fleet, checkout: Checkout) -> None:
-    application = tasks(fleet)
+def test_cars_are_deployed_alone(fleet: Fleet, checkout: Checkout) -> None:
+    before = tasks(fleet)
     checkout.make_target("deploy", "STACK=cars")
-    first = tasks(fleet)
-    assert moved(application, first) == CARS
+    after = tasks(fleet)
+    assert moved(before, after) == CARS
     cars_answer(fleet)
     assert "the same, nothing to deploy" in checkout.make_target("deploy", "STACK=cars")
-    assert tasks(fleet) == first
+    assert tasks(fleet) == after
+    checkout.make_target("logs", "SERVICE=cars_api")
 
-    revision = checkout.change("docker/cars/opt/cars.R", "\n# another one\n", "Another one")
+
+def add_as_written(checkout: Checkout) -> str:
+    """Do what docs/adding-a-service.md says, with its own words, and return the revision."""
+    text = (checkout.path / "docs/adding-a-service.md").read_text(encoding="utf-8")
+    dockerfile, ignored, line, described = re.findall(r"```\w*\n(.*?)```", text, re.DOTALL)[:4]
+    folder = checkout.path / "docker/hello"
+    folder.mkdir()
+    (folder / "Dockerfile").write_text(dockerfile)
+    (folder / "Dockerfile.dockerignore").write_text(ignored)
+    for name, place, added in (
+        ("docker/build.py", "IMAGES = {\n", line),
+        ("ansible/playbooks/group_vars/all.yml", "beanft_services:\n", described),
+    ):
+        path = checkout.path / name
+        before = path.read_text()
+        assert before.count(f"\n{place}") == 1
+        path.write_text(before.replace(f"\n{place}", f"\n{place}{added}"))
+    return checkout.commit("A service as the document makes one")
+
+
+def test_the_application_is_deployed_without_them(fleet: Fleet, checkout: Checkout) -> None:
+    before = tasks(fleet)
+    revision = add_as_written(checkout)
     checkout.make_target("deploy")
     fleet.wait_served(revision)
-    second = tasks(fleet)
-    assert moved(first, second) == {"beanft_api", "beanft_web", "beanft_worker"}
-
-    checkout.make_target("deploy", "STACK=cars")
-    third = tasks(fleet)
-    assert moved(second, third) == CARS
+    assert moved(before, tasks(fleet)) == {*APPLICATION, ENTRY}, "the entry has another path"
     cars_answer(fleet)
 
+
+def test_a_service_is_added_as_the_document_says(fleet: Fleet, checkout: Checkout) -> None:
+    before = tasks(fleet)
+    checkout.make_target("deploy", "STACK=hello")
+    assert moved(before, tasks(fleet)) == {"beanft-hello_web"}
+    assert {answered(f"{url}/hello/").text for url in fleet.urls()} == {"hello\n"}
+
+
+def test_cars_go_back_alone(fleet: Fleet, checkout: Checkout) -> None:
+    """The application's deploy has removed images meanwhile, and not theirs."""
+    before = tasks(fleet)
+    checkout.make_target("deploy", "STACK=cars")
+    newer = tasks(fleet)
+    assert moved(before, newer) == CARS
     checkout.make_target("rollback", "STACK=cars")
-    assert moved(third, tasks(fleet)) == CARS
+    assert moved(newer, tasks(fleet)) == CARS
     cars_answer(fleet)
     listed = checkout.make_target("releases", "STACK=cars")
-    assert "(rollback)" in listed
+    assert "current (rollback)" in listed
     assert "rolled back" in listed
     checkout.make_target("drift")
 
@@ -108,40 +150,8 @@ def test_an_image_comes_to_a_machine_as_a_file(fleet: Fleet, checkout: Checkout)
     fleet.manager("rmi", name)
 
 
-def add_as_written(checkout: Checkout) -> None:
-    """Do what docs/adding-a-service.md says, with its own words."""
-    text = (checkout.path / "docs/adding-a-service.md").read_text(encoding="utf-8")
-    dockerfile, ignored, line, described = re.findall(r"```\w*\n(.*?)```", text, re.DOTALL)[:4]
-    folder = checkout.path / "docker/hello"
-    folder.mkdir()
-    (folder / "Dockerfile").write_text(dockerfile)
-    (folder / "Dockerfile.dockerignore").write_text(ignored)
-    for name, place, added in (
-        ("docker/build.py", "IMAGES = {\n", line),
-        ("ansible/playbooks/group_vars/all.yml", "beanft_services:\n", described),
-    ):
-        path = checkout.path / name
-        before = path.read_text()
-        assert before.count(f"\n{place}") == 1
-        path.write_text(before.replace(f"\n{place}", f"\n{place}{added}"))
-    checkout.commit("A service as the document makes one")
-
-
-def test_a_service_is_added_as_the_document_says(fleet: Fleet, checkout: Checkout) -> None:
-    add_as_written(checkout)
-    checkout.make_target("deploy")
-    before = tasks(fleet)
-    checkout.make_target("deploy", "STACK=hello")
-    assert moved(before, tasks(fleet)) == {"beanft-hello_web"}
-    for url in fleet.urls():
-        until = time.monotonic() + 20
-        while (answer := requests.get(f"{url}/hello/", timeout=10)).status_code != 200:
-            assert time.monotonic() < until, answer.text
-            time.sleep(0.5)
-        assert answer.text == "hello\n"
-
-
 def test_what_can_not_be_is_said(checkout: Checkout) -> None:
     assert "unknown image 'boats'" in checkout.fails("make", "deploy", "STACK=boats")
     assert "use the name of a service" in checkout.fails("make", "rollback", "STACK=../cars")
     assert "make deploy, make rollback" in checkout.fails("make", "backup", "STACK=cars")
+    assert "without BUNDLE" in checkout.fails("make", "deploy", "STACK=cars", "CONFIRM=1")
