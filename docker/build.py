@@ -45,8 +45,8 @@ class BuildError(Exception):
 class Image:
     """One image: its Dockerfile, the target in it, its base's Debian release, and its context.
 
-    One with a lock is built with exactly those versions of Debian's packages, or not at all. WHEN=2026-11-01
-    takes them from Debian's archive as of that day.
+    Of one with a lock, the packages that its services use have the versions in that, or it is not built; a notice names
+    what else differs, and a label has all that came. WHEN=2026-11-01 takes them from Debian's archive as of that day.
     """
 
     dockerfile: str
@@ -245,10 +245,38 @@ def when() -> str:
     return asked
 
 
-def locked(lock: str) -> str:
-    """Return the versions in a lock, in one line."""
+def locked(lock: str) -> list[str]:
+    """Return the versions in a lock, each as name=version."""
     lines = (ROOT / lock).read_text(encoding="utf-8").splitlines()
-    return " ".join(line for line in lines if line and not line.startswith("#"))
+    return [line for line in lines if line and not line.startswith("#")]
+
+
+def came(name: str, tag: str) -> list[str]:
+    """Return which versions of Debian's packages an image was made of, as it says itself."""
+    path = f"/usr/share/{name}/versions"
+    done = run("docker", "run", "--rm", "--network", "none", "--entrypoint", "cat", tag, path)
+    if done.returncode:
+        raise BuildError(f"image {name} does not say its versions: {last_line(done.stderr)}")
+    return done.stdout.splitlines()
+
+
+def record(name: str, tag: str, lock: str) -> None:
+    """Write the versions that came into the image's label, and say which are not those of its lock."""
+    found, wanted = came(name, tag), locked(lock)
+    # What is locked and did not come is no difference: another base may have had it.
+    if others := [line for line in found if line not in wanted]:
+        more = f" and {len(others) - 5} more" if len(others) > 5 else ""
+        print(
+            f"  {name}: not as in {lock}, and not used by its services: {', '.join(others[:5])}{more}; "
+            f"its label beanft.packages has all, make {name}-lock renews the lock",
+            flush=True,
+        )
+    with tempfile.TemporaryDirectory() as directory:
+        (Path(directory) / "Dockerfile").write_text(f"FROM {tag}\n")
+        label = ("--label", f"beanft.packages={' '.join(found)}")
+        done = run("docker", "build", "--tag", tag, *label, directory)
+    if done.returncode:
+        raise BuildError(f"image {name} took no label: {last_line(done.stderr)}")
 
 
 def relock(name: str) -> None:
@@ -256,16 +284,16 @@ def relock(name: str) -> None:
     image, tag = IMAGES[name], reference(name) + "-unlocked"
     os.environ["NO_CACHE"] = "1"
     build(name, tag, dataclasses.replace(image, lock=""), base(image.release), "", "", "0")
-    done = run("docker", "run", "--rm", "--entrypoint", "cat", tag, f"/usr/share/{name}/versions")
-    run("docker", "rmi", tag)
-    if done.returncode:
-        raise BuildError(f"image {name} does not say its versions: {last_line(done.stderr)}")
+    try:
+        found = came(name, tag)
+    finally:
+        run("docker", "rmi", tag)
     path = ROOT / image.lock
     before = set(path.read_text().splitlines()) if path.exists() else set()
     day = when() or datetime.date.today()
     head = f"# What image {name} takes from Debian, as of {day}. Renewed by make {name}-lock.\n"
-    path.write_text(head + done.stdout)
-    changed = set(done.stdout.splitlines()) - before
+    path.write_text(head + "".join(f"{line}\n" for line in found))
+    changed = set(found) - before
     print(f"  {image.lock}  {len(changed)} other versions")
     for line in sorted(changed):
         print(f"    {line}")
@@ -292,7 +320,7 @@ def build(
         if day := when():
             command += ["--build-arg", f"WHEN={day}"]
         if image.lock:
-            command += ["--build-arg", f"LOCKED={locked(image.lock)}"]
+            command += ["--build-arg", f"LOCKED={' '.join(locked(image.lock))}"]
         if os.environ.get("NO_CACHE"):
             command += ["--no-cache"]
         if image.target:
@@ -313,6 +341,8 @@ def build(
         raise BuildError(
             f"image {name} would not build ({cause}): the whole log is {log.relative_to(ROOT)}"
         )
+    if image.lock:
+        record(name, tag, image.lock)
 
 
 def main(names: list[str], path: Path, suffix: str) -> None:
