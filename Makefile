@@ -157,7 +157,7 @@ image-save: engine ## one image as a file for somebody: IMAGE=cars writes dist/c
 	@bin/images $(or $(IMAGE),$(error which image? make image-save IMAGE=cars))
 	@bin/image save $(IMAGE)
 
-image-load: engine ## verify such a FILE= (SIGNERS=file), load its image without a network, say how to run it
+image-load: ## verify such a FILE= (SIGNERS=file), load its image without a network, say how to run it
 	@bin/image load '$(or $(FILE),$(error which file? make image-load FILE=cars-0.1.0.tar.zst))'
 
 cars-lock: engine ## write down which versions of R's packages Debian has now, or had on the day WHEN=2026-11-01

@@ -20,10 +20,8 @@ from typing import IO, Any
 import bundle_file
 import image_archive
 import signatures
-import vault
 from bundle_file import BundleProblem, Member
 from image_archive import ArchiveProblem
-from vault_file import VaultProblem
 
 ROOT = Path(__file__).resolve().parent.parent
 # The registry too: a control machine without a network can't build one.
@@ -71,15 +69,27 @@ def images_built() -> dict[str, dict[str, Any]]:
     }
 
 
+def signing_key() -> tuple[str, Path]:
+    """Return the environment's key for signatures, and the file by which others know what it signed."""
+    # Not at the top: who only loads has no vault, and on a machine without tools none of what reads one.
+    import vault
+    from vault_file import VaultProblem
+
+    environment = vault.Vault(Path(os.environ["BEANFT_STATE"]))
+    try:
+        environment.ensure()
+        return str(environment.read()["signing_key"]), environment.allowed_signers
+    except VaultProblem as problem:
+        raise BundleProblem(str(problem)) from problem
+
+
 def make() -> None:
     """Write the bundle of the images that are built."""
     images = images_built()
     first = images[NAMES[0]]
     target = ROOT / "dist" / f"beanft-{first['version']}-{first['revision']}.bundle.tar"
     target.parent.mkdir(exist_ok=True)
-    environment = vault.Vault(Path(os.environ["BEANFT_STATE"]))
-    environment.ensure()
-    private_key = environment.read()["signing_key"]
+    private_key, allowed_signers = signing_key()
     started = time.monotonic()
     with tempfile.TemporaryDirectory(prefix=".bundle-", dir=target.parent) as name:
         folder = Path(name)
@@ -97,7 +107,7 @@ def make() -> None:
     print(
         f"  to load it elsewhere: make deploy BUNDLE={target.name} SIGNERS=allowed_signers, the latter from"
     )
-    print(f"  {environment.allowed_signers.relative_to(ROOT)}, handed over on a way you trust")
+    print(f"  {allowed_signers.relative_to(ROOT)}, handed over on a way you trust")
 
 
 def save(ids: list[str], folder: Path, names: dict[str, str] | None = None) -> tuple[Path, int]:
@@ -282,7 +292,7 @@ if __name__ == "__main__":
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:
         main()
-    except (BundleProblem, ArchiveProblem, VaultProblem, signatures.SignatureProblem) as problem:
+    except (BundleProblem, ArchiveProblem, signatures.SignatureProblem) as problem:
         sys.exit(f"beanft: {problem}")
     except OSError as problem:
         sys.exit(

@@ -17,10 +17,8 @@ from typing import IO
 import bundle
 import bundle_file
 import signatures
-import vault
 from bundle_file import BundleProblem, Member
 from image_archive import ArchiveProblem
-from vault_file import VaultProblem
 
 # Debian 12's is the oldest that this has been tried with.
 OLDEST_ENGINE = (20, 10)
@@ -32,9 +30,7 @@ def save(name: str) -> None:
     if name not in built:
         raise BundleProblem(f"there is no image '{name}': run 'bin/images {name}' first")
     image = built[name]
-    environment = vault.Vault(Path(os.environ["BEANFT_STATE"]))
-    environment.ensure()
-    private_key = environment.read()["signing_key"]
+    private_key, allowed_signers = bundle.signing_key()
     # As it will be called where it is loaded.
     reference = f"beanft/{name if ':' in name else name + ':' + image['version']}"
     dist = bundle.ROOT / "dist"
@@ -58,9 +54,7 @@ def save(name: str) -> None:
         f"  revision {image['revision']}; hand it over with the .sha256 and .sha256.sig beside it. To load it:"
     )
     print(f"  make image-load FILE={target.name} SIGNERS=allowed_signers, the latter from")
-    print(
-        f"  {environment.allowed_signers.relative_to(bundle.ROOT)}, handed over on a way you trust"
-    )
+    print(f"  {allowed_signers.relative_to(bundle.ROOT)}, handed over on a way you trust")
 
 
 def beside(path: Path, suffix: str) -> Path:
@@ -168,7 +162,7 @@ if __name__ == "__main__":
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:
         main()
-    except (BundleProblem, ArchiveProblem, VaultProblem, signatures.SignatureProblem) as problem:
+    except (BundleProblem, ArchiveProblem, signatures.SignatureProblem) as problem:
         sys.exit(f"beanft: {problem}")
     except OSError as problem:
         sys.exit(
