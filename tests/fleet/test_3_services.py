@@ -78,7 +78,7 @@ def test_an_image_comes_to_a_machine_as_a_file(fleet: Fleet, checkout: Checkout)
     checkout.make_target("image-save", "IMAGE=cars")
     (path,) = (checkout.path / "dist").glob("cars-*.tar.*[!6g]")
     received = "/root/received"
-    fleet.on("m1", "mkdir", received)
+    fleet.on("m1", "mkdir", "--parents", received)
     apt = ("apt-get", "-qq", "-o", "DPkg::Lock::Timeout=60")
     fleet.on("m1", *apt, "update")
     fleet.on("m1", *apt, "install", "--no-install-recommends", "zstd")
