@@ -10,6 +10,7 @@ CLOUD ?= local
 NODES ?=
 RELEASE ?= trixie
 TO ?=
+STACK ?=
 HOST ?= m1
 SERVICE ?= web
 REQUEST ?=
@@ -29,6 +30,10 @@ web ?=
 api ?=
 worker ?=
 SIGNERS ?=
+IMAGE ?=
+FILE ?=
+RESULTS ?=
+WHEN ?=
 WATCH ?=
 FULL ?=
 JSON ?=
@@ -36,7 +41,7 @@ STATE ?=
 VERSION ?=
 ANY_REVISION ?=
 export ENV CLOUD NODES RELEASE TO AT BUNDLE SIGNERS CONFIRM LOCK_WAIT WATCH SECRET FROM ON MESSAGE FULL JSON TLS REQUEST \
-	MONITORING STATE VERSION
+	MONITORING STATE VERSION RESULTS WHEN STACK
 
 ##@ The two that matter
 .PHONY: up test
@@ -65,10 +70,10 @@ plan: images ## what a deploy would do (bin/plan exits with 0 nothing, 2 changes
 show-plan: images ## the same for a pipeline: fails only where it could not look
 	@bin/show-plan
 
-deploy: engine ## build and deploy what is in this checkout, or BUNDLE=file (SIGNERS=file); CONFIRM=1 asks
+deploy: engine ## build and deploy what is in this checkout, or BUNDLE=file (SIGNERS=file), or STACK=cars alone; CONFIRM=1 asks
 	@bin/deploy
 
-rollback: tools ## go back to the release before, or to release TO=
+rollback: tools ## go back to the release before, or to release TO=; STACK=cars: of that service
 	@bin/play rollback
 
 scale: tools ## run another number of tasks: make scale web=4 api=3
@@ -86,7 +91,7 @@ backup: tools ## back up now, prove it by a restore, and say what was saved
 restore: engine ## bring back the newest backup, or that of AT=id or AT=2026-01-31T12:00, onto these machines or new ones
 	@bin/restore
 
-releases: tools ## list the releases
+releases: tools ## list the releases, or those of STACK=cars
 	@bin/play releases
 
 audit: tools ## who deployed what, when, how long each phase took, and with which result
@@ -129,7 +134,7 @@ destroy: tools ## remove the machines of ENV at CLOUD
 	@bin/play destroy
 
 ##@ Build
-.PHONY: tools engine base images bundle sbom clean
+.PHONY: tools engine base images bundle sbom image-save image-load cars-lock clean
 tools: ## the control machine's tools, from hashed lock files
 	@bin/tools
 
@@ -147,6 +152,16 @@ bundle: images ## one signed file in dist/, to deploy from where there is no net
 
 sbom: images ## what is in the images, as CycloneDX in dist/
 	@bin/sbom
+
+image-save: engine ## one image as a file for somebody: IMAGE=cars writes dist/cars-VERSION.tar.zst, checksum, signature
+	@bin/images $(or $(IMAGE),$(error which image? make image-save IMAGE=cars))
+	@bin/image save $(IMAGE)
+
+image-load: ## verify such a FILE= (SIGNERS=file), load its image without a network, say how to run it
+	@bin/image load '$(or $(FILE),$(error which file? make image-load FILE=cars-0.1.0.tar.zst))'
+
+cars-lock: engine ## write down which versions of R's packages Debian has now, or had on the day WHEN=2026-11-01
+	@bin/images --relock cars
 
 clean: down ## also remove this checkout's images, tools and reports
 	@bin/clean
@@ -188,8 +203,12 @@ test-infra: engine ## tests of roles, templates, Jenkinsfile and inventories
 	@bin/pytest infra -q -n 3 tests/infra tests/inventories
 
 test-images: images ## the built images: rights, contents, the same layers again; the alerts' own tests
-	@bin/images prometheus
+	@bin/images prometheus cars
 	@bin/pytest images -q tests/images
+
+test-cars: engine ## the services in R: results, API, the dashboard in Chromium, and their image as a file
+	@bin/images cars
+	@bin/browser cars
 
 molecule: engine ## roles on real machines (ROLE=docker for one)
 	@ENV=local CLOUD=local molecule/run $(ROLE)
@@ -232,13 +251,23 @@ down-tests: ## remove what tests that were killed have left, and no environment
 updates: tools ## which pinned packages have newer versions
 	@bin/updates
 
+##@ The other containers
+.PHONY: analysis
+analysis: engine ## the batch job in R: efficient_cars.csv into results/, or into RESULTS=dir
+	@bin/images cars
+	@bin/analysis
+
 ##@ Show
 .PHONY: screenshots
 screenshots: tools ## pictures of every page, light and dark, phone and desktop, for docs/pages.md
 	@bin/browser screenshots
 
 ##@ Measure
-.PHONY: bench-deploy bench-images bench-predict bench-upload
+.PHONY: bench-cars bench-deploy bench-images bench-predict bench-upload
+bench-cars: images ## what weighs what in image cars, seconds of the analysis, requests a second of two tasks
+	@bin/images cars
+	@bin/bench cars
+
 bench-deploy: images ## seconds and bytes of `make up` and of a code-only deploy to three machines
 	@bin/bench deploy
 

@@ -20,10 +20,8 @@ from typing import IO, Any
 import bundle_file
 import image_archive
 import signatures
-import vault
 from bundle_file import BundleProblem, Member
 from image_archive import ArchiveProblem
-from vault_file import VaultProblem
 
 ROOT = Path(__file__).resolve().parent.parent
 # The registry too: a control machine without a network can't build one.
@@ -71,15 +69,27 @@ def images_built() -> dict[str, dict[str, Any]]:
     }
 
 
+def signing_key() -> tuple[str, Path]:
+    """Return the environment's key for signatures, and the file by which others know what it signed."""
+    # Not at the top: who only loads has no vault, and on a machine without tools none of what reads one.
+    import vault
+    from vault_file import VaultProblem
+
+    environment = vault.Vault(Path(os.environ["BEANFT_STATE"]))
+    try:
+        environment.ensure()
+        return str(environment.read()["signing_key"]), environment.allowed_signers
+    except VaultProblem as problem:
+        raise BundleProblem(str(problem)) from problem
+
+
 def make() -> None:
     """Write the bundle of the images that are built."""
     images = images_built()
     first = images[NAMES[0]]
     target = ROOT / "dist" / f"beanft-{first['version']}-{first['revision']}.bundle.tar"
     target.parent.mkdir(exist_ok=True)
-    environment = vault.Vault(Path(os.environ["BEANFT_STATE"]))
-    environment.ensure()
-    private_key = environment.read()["signing_key"]
+    private_key, allowed_signers = signing_key()
     started = time.monotonic()
     with tempfile.TemporaryDirectory(prefix=".bundle-", dir=target.parent) as name:
         folder = Path(name)
@@ -97,17 +107,22 @@ def make() -> None:
     print(
         f"  to load it elsewhere: make deploy BUNDLE={target.name} SIGNERS=allowed_signers, the latter from"
     )
-    print(f"  {environment.allowed_signers.relative_to(ROOT)}, handed over on a way you trust")
+    print(f"  {allowed_signers.relative_to(ROOT)}, handed over on a way you trust")
 
 
-def save(ids: list[str], folder: Path) -> tuple[Path, int]:
-    """Save images as one compressed tar, and return its path and how long the tar is."""
+def save(ids: list[str], folder: Path, names: dict[str, str] | None = None) -> tuple[Path, int]:
+    """Save images as one compressed tar, and return its path and how long the tar is.
+
+    Args:
+        ids: which images. By id and not by name: names are a checkout's own.
+        folder: where the tar goes.
+        names: by id, what an engine that loads them shall call them.
+    """
     form = next((form for form in FORMS if shutil.which(form[1][0])), None)
     if form is None:
         raise BundleProblem("neither zstd nor gzip is there: install zstd")
     suffix, compress, _ = form
     saved, path = folder / "saved.tar", folder / f"images.tar.{suffix}"
-    # By id and not by name: names are a checkout's own.
     docker("save", "--output", str(saved), *ids)
     with (
         path.open("wb") as file,
@@ -115,7 +130,7 @@ def save(ids: list[str], folder: Path) -> tuple[Path, int]:
     ):
         assert packer.stdin is not None  # noqa: S101 - says so to mypy
         try:
-            length = image_archive.rewrite(saved, packer.stdin, ids)
+            length = image_archive.rewrite(saved, packer.stdin, ids, names)
             packer.stdin.close()
         except BrokenPipeError:
             length = 0
@@ -209,22 +224,29 @@ def check_room(unpacked: int) -> None:
         )
 
 
-def unpack(bundle: IO[bytes], archive: Member) -> None:
-    """Give the images to the engine, and make sure that they are those that were verified."""
+def decompressor(archive: Member) -> list[str]:
+    """Return the command that decompresses an archive of images."""
     decompress = next((form[2] for form in FORMS if archive.name.endswith(form[0])), None)
     if decompress is None or not shutil.which(decompress[0]):
         raise BundleProblem(
             f"its images are in {archive.name}: install {(decompress or ['zstd'])[0]}"
         )
+    return decompress
+
+
+def unpack(bundle: IO[bytes], archive: Member) -> str:
+    """Give the images to the engine, make sure that they are those that were verified, return what it says."""
+    decompress = decompressor(archive)
     bundle.seek(archive.start)
     digest = hashlib.sha256()
     with (
+        tempfile.TemporaryFile() as said,
         tempfile.TemporaryFile() as words,
         subprocess.Popen(decompress, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as unpacker,
         subprocess.Popen(
             ["docker", "load", "--quiet"],
             stdin=unpacker.stdout,
-            stdout=subprocess.DEVNULL,
+            stdout=said,
             stderr=words,
         ) as engine,
     ):
@@ -242,8 +264,11 @@ def unpack(bundle: IO[bytes], archive: Member) -> None:
             words.seek(0)
             cause = signatures.last_line(words.read().decode(errors="replace"))
             raise BundleProblem(f"the engine did not take the images: {cause}")
+        said.seek(0)
+        text = said.read().decode(errors="replace")
     if digest.hexdigest() != archive.sha256:
         raise BundleProblem("it changed while it was read")
+    return text
 
 
 def main() -> None:
@@ -267,7 +292,7 @@ if __name__ == "__main__":
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:
         main()
-    except (BundleProblem, ArchiveProblem, VaultProblem, signatures.SignatureProblem) as problem:
+    except (BundleProblem, ArchiveProblem, signatures.SignatureProblem) as problem:
         sys.exit(f"beanft: {problem}")
     except OSError as problem:
         sys.exit(

@@ -18,13 +18,16 @@ class ArchiveProblem(Exception):  # noqa: N818 - what it says is the sentence fo
     """The engine saved something else than it was asked for."""
 
 
-def rewrite(saved: Path, target: IO[bytes], ids: list[str]) -> int:
+def rewrite(
+    saved: Path, target: IO[bytes], ids: list[str], called: dict[str, str] | None = None
+) -> int:
     """Write the images of a file that `docker save` wrote, each layer once; return the tar's length.
 
     Args:
         saved: that file.
         target: is written in one stream.
         ids: the images that have to be in it.
+        called: by id, what an engine that loads them shall call them; else nothing.
 
     Raises:
         ArchiveProblem: other images are in it.
@@ -44,10 +47,11 @@ def rewrite(saved: Path, target: IO[bytes], ids: list[str]) -> int:
             ]
             layers |= dict(zip(names, image["Layers"], strict=True))
             configs[digest] = config
+            tag = (called or {}).get(f"sha256:{digest}")
             manifest.append(
                 {
                     "Config": f"{digest}.json",
-                    "RepoTags": None,
+                    "RepoTags": [tag] if tag else None,
                     "Layers": [f"{name}.tar" for name in names],
                 }
             )

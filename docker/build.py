@@ -4,6 +4,7 @@
     docker/build.py                 the application's images, edge, registry and machines
     docker/build.py lint            only those named
     docker/build.py base:bookworm   a base, pulled or else bootstrapped
+    docker/build.py --relock cars   writes down which versions of Debian's packages it has now
 
 Writes build/images.json: version, revision and the built images. Nothing is built again
 while its inputs are the same, unless NO_CACHE=1 asks for it. On failure: one sentence with cause and mend, exit 1.
@@ -12,6 +13,7 @@ while its inputs are the same, unless NO_CACHE=1 asks for it. On failure: one se
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import datetime
 import fcntl
 import hashlib
@@ -41,12 +43,17 @@ class BuildError(Exception):
 
 @dataclass(frozen=True)
 class Image:
-    """One image: its Dockerfile, the target in it, its base's Debian release, and its context."""
+    """One image: its Dockerfile, the target in it, its base's Debian release, and its context.
+
+    Of one with a lock, the packages that its services use have the versions in that, or it is not built; a notice names
+    what else differs, and a label has all that came. WHEN=2026-11-01 takes them from Debian's archive as of that day.
+    """
 
     dockerfile: str
     target: str = ""
     release: str = "trixie"
     context: str = "."
+    lock: str = ""
 
 
 APPLICATION = {
@@ -63,6 +70,7 @@ IMAGES = {
     "host-bare:trixie": Image("docker/host/Dockerfile", "bare"),
     "host-bare:bookworm": Image("docker/host/Dockerfile", "bare", "bookworm"),
     "prometheus": Image("docker/prometheus/Dockerfile"),
+    "cars": Image("docker/cars/Dockerfile", lock="docker/cars/versions.lock"),
     "stores": Image("docker/stores/Dockerfile"),
     "vm": Image("docker/vm/Dockerfile"),
     "lint": Image("docker/lint/Dockerfile", context="docker/lint"),
@@ -226,6 +234,71 @@ def reference(name: str) -> str:
     return f"{CHECKOUT}/{name}"
 
 
+def when() -> str:
+    """Return the day whose archive of Debian is asked for, or ''."""
+    asked = os.environ.get("WHEN", "")
+    try:
+        if asked and datetime.date.fromisoformat(asked).isoformat() != asked:
+            raise ValueError
+    except ValueError:
+        raise BuildError(f"WHEN='{asked}' is no day: write it as 2026-11-01") from None
+    return asked
+
+
+def locked(lock: str) -> list[str]:
+    """Return the versions in a lock, each as name=version."""
+    lines = (ROOT / lock).read_text(encoding="utf-8").splitlines()
+    return [line for line in lines if line and not line.startswith("#")]
+
+
+def came(name: str, tag: str) -> list[str]:
+    """Return which versions of Debian's packages an image was made of, as it says itself."""
+    path = f"/usr/share/{name}/versions"
+    done = run("docker", "run", "--rm", "--network", "none", "--entrypoint", "cat", tag, path)
+    if done.returncode:
+        raise BuildError(f"image {name} does not say its versions: {last_line(done.stderr)}")
+    return done.stdout.splitlines()
+
+
+def record(name: str, tag: str, lock: str) -> None:
+    """Write the versions that came into the image's label, and say which are not those of its lock."""
+    found, wanted = came(name, tag), locked(lock)
+    # What is locked and did not come is no difference: another base may have had it.
+    if others := [line for line in found if line not in wanted]:
+        more = f" and {len(others) - 5} more" if len(others) > 5 else ""
+        print(
+            f"  {name}: not as in {lock}, and not used by its services: {', '.join(others[:5])}{more}; "
+            f"its label beanft.packages has all, make {name}-lock renews the lock",
+            flush=True,
+        )
+    with tempfile.TemporaryDirectory() as directory:
+        (Path(directory) / "Dockerfile").write_text(f"FROM {tag}\n")
+        label = ("--label", f"beanft.packages={' '.join(found)}")
+        done = run("docker", "build", "--tag", tag, *label, directory)
+    if done.returncode:
+        raise BuildError(f"image {name} took no label: {last_line(done.stderr)}")
+
+
+def relock(name: str) -> None:
+    """Write down which versions Debian has now, or had on the day WHEN, for an image that has a lock."""
+    image, tag = IMAGES[name], reference(name) + "-unlocked"
+    os.environ["NO_CACHE"] = "1"
+    build(name, tag, dataclasses.replace(image, lock=""), base(image.release), "", "", "0")
+    try:
+        found = came(name, tag)
+    finally:
+        run("docker", "rmi", tag)
+    path = ROOT / image.lock
+    before = set(path.read_text().splitlines()) if path.exists() else set()
+    day = when() or datetime.date.today()
+    head = f"# What image {name} takes from Debian, as of {day}. Renewed by make {name}-lock.\n"
+    path.write_text(head + "".join(f"{line}\n" for line in found))
+    changed = set(found) - before
+    print(f"  {image.lock}  {len(changed)} other versions")
+    for line in sorted(changed):
+        print(f"    {line}")
+
+
 def build(
     name: str, tag: str, image: Image, parent: str, version: str, commit: str, epoch: str
 ) -> None:
@@ -244,6 +317,10 @@ def build(
             f"SOURCE={source()}",
             *secrets(Path(directory)),
         ]
+        if day := when():
+            command += ["--build-arg", f"WHEN={day}"]
+        if image.lock:
+            command += ["--build-arg", f"LOCKED={' '.join(locked(image.lock))}"]
         if os.environ.get("NO_CACHE"):
             command += ["--no-cache"]
         if image.target:
@@ -259,9 +336,13 @@ def build(
             ),
             last_line(done.stderr),
         )
+        # Without what BuildKit writes before each line.
+        cause = re.sub(r"^#\d+ [\d.]+ ", "", cause).strip()
         raise BuildError(
-            f"image {name} would not build ({cause.strip()}): the whole log is {log.relative_to(ROOT)}"
+            f"image {name} would not build ({cause}): the whole log is {log.relative_to(ROOT)}"
         )
+    if image.lock:
+        record(name, tag, image.lock)
 
 
 def main(names: list[str], path: Path, suffix: str) -> None:
@@ -290,7 +371,7 @@ def main(names: list[str], path: Path, suffix: str) -> None:
 
     def make(name: str) -> None:
         parent = parents[IMAGES[name].release]
-        inputs = f"{version} {commit} {inspect(parent, '{{.Id}}')}"
+        inputs = f"{version} {commit} {inspect(parent, '{{.Id}}')} {when()}".rstrip()
         started, tag = time.monotonic(), reference(name) + suffix
         before = inspect(tag, "{{.Id}}")
         known = manifest.get(name, {})
@@ -333,12 +414,17 @@ if __name__ == "__main__":
     parser.add_argument("names", nargs="*", help="images to build; none: those a fleet needs")
     parser.add_argument("--manifest", type=Path, default=ROOT / "build" / "images.json")
     parser.add_argument("--suffix", default="", help="goes behind the names of the built images")
+    parser.add_argument("--relock", action="store_true", help="renew the named images' locks")
     options = parser.parse_args()
     try:
         options.manifest.parent.mkdir(parents=True, exist_ok=True)
         # Stages of a pipeline build side by side, and each writes down what it built.
         with options.manifest.with_suffix(".lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
-            main(options.names, options.manifest, options.suffix)
+            if options.relock:
+                for one in options.names:
+                    relock(one)
+            else:
+                main(options.names, options.manifest, options.suffix)
     except BuildError as error:
         sys.exit(f"beanft: {error}")

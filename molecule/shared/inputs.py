@@ -28,6 +28,7 @@ LEFT_OUT = [
             "api",
             "bench",
             "browser",
+            "cars",
             "fleet",
             "images",
             "infra",

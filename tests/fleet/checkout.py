@@ -25,6 +25,7 @@ INHERITED = (
     "NODES",
     "MACHINES",
     "RELEASE",
+    "STACK",
     "TO",
     "AT",
     "HOST",

@@ -16,7 +16,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 CHECKOUT = os.environ["BEANFT_CHECKOUT"]
 SERVICES = ["api", "web", "worker"]
-IMAGES = [*SERVICES, "edge", "registry", "prometheus"]
+IMAGES = [*SERVICES, "edge", "registry", "prometheus", "cars"]
 # Programs that build or install; an image that serves has no use for them.
 TOOLS = ["pip", "pip3", "uv", "gcc", "cc", "make", "git", "curl", "wget"]
 

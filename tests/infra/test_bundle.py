@@ -1,10 +1,11 @@
-"""`bin/bundle` as people call it, on the machine's own engine: made in one checkout, loaded in another.
+"""`bin/bundle` and `bin/image` as people call them, on the machine's own engine, from one checkout to another.
 
 With small images instead of the application's, so that it takes seconds.
 """
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import os
@@ -13,7 +14,7 @@ import subprocess
 import sys
 import tarfile
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -25,6 +26,8 @@ NEEDED = (
     "bin/bundle",
     "bin/bundle.py",
     "bin/bundle_file.py",
+    "bin/image",
+    "bin/image.py",
     "bin/image_archive.py",
     "bin/vault",
     "bin/vault.py",
@@ -65,10 +68,10 @@ class Tree:
         assert done.returncode == code, text
         return text
 
-    def refuses(self, bundle: Path, **variables: str) -> str:
-        """Load a bundle that has to be refused; return the one sentence that says why."""
+    def refuses(self, file: Path, program: str = "bin/bundle", **variables: str) -> str:
+        """Load a file that has to be refused; return the one sentence that says why."""
         before = sorted(self.path.rglob("*"))
-        text = self.script("bin/bundle", "load", bundle, code=1, **variables)
+        text = self.script(program, "load", file, code=1, **variables)
         assert len(text.splitlines()) == 1, text
         assert sorted(self.path.rglob("*")) == before, "nothing is written"
         return text
@@ -235,3 +238,143 @@ def test_images_of_two_revisions_are_refused(maker: Maker, other: Tree) -> None:
     mixed = {**maker.manifest, "web": {**maker.manifest["web"], "revision": "other"}}
     (other.path / "build/images.json").write_text(json.dumps(mixed))
     assert "of several revisions" in other.script("bin/bundle", "make", code=1)
+
+
+# One image as a file. tests/cars has the way of a real one.
+
+
+@pytest.fixture(scope="module")
+def sender(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Maker]:
+    """Another maker: the images of the other one have been removed by now."""
+    made = Maker(tmp_path_factory.mktemp("sender"))
+    yield made
+    made.forget()
+
+
+@pytest.fixture(scope="module")
+def saved(sender: Maker) -> Path:
+    """The file of an image, as its maker hands it over."""
+    said = sender.script("bin/image", "save", "web")
+    path = next((sender.path / "dist").glob("web-1.2.3.tar.*[!6g]"))
+    assert said.startswith(f"image: dist/{path.name}, 0 MB, beanft/web:1.2.3\n")
+    assert len(list((sender.path / "dist").glob("web-*"))) == 3
+    return path
+
+
+@pytest.fixture
+def received(saved: Path, other: Tree) -> Path:
+    """The same where it has been handed to."""
+    for suffix in ("", ".sha256", ".sha256.sig"):
+        shutil.copy(f"{saved}{suffix}", other.path)
+    return other.path / saved.name
+
+
+@pytest.fixture
+def refuses(saved: Path, sender: Maker, other: Tree) -> Callable[..., str]:
+    """Load a file that has to be refused before the engine has anything of it; return why."""
+    sender.forget()
+
+    def act(path: Path, **variables: str) -> str:
+        said = other.refuses(path, "bin/image", **{"SIGNERS": sender.signers, **variables})
+        assert not any(present(sender.ids))
+        return said
+
+    return act
+
+
+def engine_that_says(folder: Path, what: str, answer: str) -> str:
+    """Return a PATH on which the docker client answers one question so, and the others as ever."""
+    folder.mkdir()
+    client = folder / "docker"
+    client.write_text(
+        f'#!/bin/sh\n[ "$1" = {what} ] && {{ echo {answer}; exit; }}\nexec {shutil.which("docker")} "$@"\n'
+    )
+    client.chmod(0o755)
+    return f"{folder}:{os.environ['PATH']}"
+
+
+def test_an_image_comes_to_another_checkout(sender: Maker, received: Path, other: Tree) -> None:
+    sender.forget()
+    said = other.script("bin/image", "load", received.name, SIGNERS=sender.signers)
+    assert f"image: {received.name} is whole and signed by beanft-local-local" in said
+    assert "docker run --rm --read-only --cap-drop ALL --tmpfs /tmp beanft/web:1.2.3" in said
+    for name in ("beanft/web:1.2.3", f"{other.checkout}/web"):
+        identity = docker("image", "inspect", "--format", "{{.Id}}", name)
+        assert identity == sender.manifest["web"]["id"]
+    docker("rmi", "beanft/web:1.2.3", f"{other.checkout}/web")
+
+
+def test_its_checksum_and_signature_need_no_program_of_ours(sender: Maker, received: Path) -> None:
+    subprocess.run(
+        ["sha256sum", "--check", f"{received.name}.sha256"], cwd=received.parent, check=True
+    )
+    command = ["ssh-keygen", "-Y", "verify", "-f", sender.signers, "-I", "beanft-local-local"]
+    command += ["-n", "beanft-release", "-s", f"{received}.sha256.sig"]
+    subprocess.run(command, input=Path(f"{received}.sha256").read_bytes(), check=True)
+
+
+def test_an_image_again_gives_the_same_bytes(sender: Maker, saved: Path) -> None:
+    before = saved.read_bytes()
+    sender.script("bin/image", "load", f"dist/{saved.name}")  # other tests may have removed it
+    sender.script("bin/image", "save", "web")
+    assert saved.read_bytes() == before
+    docker("rmi", "beanft/web:1.2.3")
+
+
+def test_a_damaged_image_is_refused(received: Path, refuses: Callable[..., str]) -> None:
+    content = bytearray(received.read_bytes())
+    content[len(content) // 2] ^= 1
+    received.write_bytes(content)
+    assert (
+        f"{received.name} is refused, and nothing is changed: it has been changed or damaged"
+        in refuses(received)
+    )
+    received.write_bytes(content[:-10])
+    assert "its checksum does not fit" in refuses(received)
+
+
+def test_a_changed_checksum_is_refused(received: Path, refuses: Callable[..., str]) -> None:
+    received.write_bytes(b"something else")
+    digest = hashlib.sha256(b"something else").hexdigest()
+    Path(f"{received}.sha256").write_text(f"{digest}  {received.name}\n")
+    assert "does not fit: what was signed has been changed" in refuses(received)
+
+
+def test_another_images_file_is_refused(received: Path, refuses: Callable[..., str]) -> None:
+    other = received.with_name("api-1.2.3" + "".join(received.suffixes[-2:]))
+    for suffix in ("", ".sha256", ".sha256.sig"):
+        Path(f"{received}{suffix}").rename(f"{other}{suffix}")
+    assert f"is the checksum of {received.name}, not of this file" in refuses(other)
+
+
+def test_a_foreign_signature_is_refused(
+    received: Path, refuses: Callable[..., str], other: Tree
+) -> None:
+    assert "no signature can be trusted" in refuses(received, SIGNERS="none")
+    other.script("bin/vault", "ensure")
+    text = refuses(received, SIGNERS="")
+    assert ".local/local-local/allowed_signers: add the line from the signer's own file" in text
+
+
+def test_a_file_alone_is_refused(received: Path, refuses: Callable[..., str]) -> None:
+    Path(f"{received}.sha256.sig").unlink()
+    assert f"{received.name}.sha256.sig has to be beside it" in refuses(received)
+    assert "No such file or directory, none.tar.zst" in refuses(Path("none.tar.zst"))
+
+
+def test_a_full_disk_and_an_old_engine_are_said(
+    received: Path, refuses: Callable[..., str], tmp_path: Path
+) -> None:
+    full = engine_that_says(tmp_path / "full", "info", "/proc")
+    assert "/proc has 0.0 GB free and the images need 0.2 GB: make room" in refuses(
+        received, PATH=full
+    )
+    old = engine_that_says(tmp_path / "old", "version", "18.09.1")
+    assert "the Docker engine is 18.09.1 and has to be 20.10 or newer" in refuses(
+        received, PATH=old
+    )
+
+
+def test_an_image_that_is_not_built_can_not_be_saved(other: Tree) -> None:
+    said = other.script("bin/image", "save", "web", code=1)
+    assert said == "beanft: there is no image 'web': run 'bin/images web' first\n"

@@ -36,6 +36,7 @@ ORDER = [
     "bundle",
     "sbom",
     "test-images",
+    "test-cars",
     "test-fleet",
     "deploy",
 ]

@@ -40,6 +40,11 @@ NOT_COUNTED = [
     BEGIN + 'entry/<NOSRV> 0/-1/-1/-1/0 404 182 - - PR-- 3/3/0/0/0 0/0 "GET /metrics HTTP/1.1"',
     BEGIN + 'web/web4 0/1000/0/2/1002 200 127 - - ---- 2/2/1/0/+1 0/0 "GET /healthz HTTP/1.1"',
     BEGIN + 'web/web1 0/0/0/1/1 503 127 - - ---- 3/3/1/0/0 0/0 "GET /readyz?x HTTP/1.1"',
+    # Services beside the application.
+    BEGIN
+    + 'beanft-cars_api/api1 0/0/1/1/2 500 146 - - ---- 2/2/1/0/0 0/0 "GET /cars/api/ HTTP/1.1"',
+    BEGIN
+    + 'beanft-cars_api/<NOSRV> 0/-1/-1/-1/0 503 217 - - SC-- 1/1/0/0/0 0/0 "GET /cars/api/ HTTP/1.1"',
     BEGIN + 'entry/<NOSRV> 0/-1/-1/-1/0 503 1414 - - LR-- 1/1/0/0/0 0/0 "GET / HTTP/1.1"',
     "10.1.2.3:44436 [25/Nov/2026:03:11:18.767] entry/2: SSL handshake failure (error:0A000102:SSL routines::)",
     "Proxy entry stopped (cumulated conns: FE: 2546, BE: 0).",

@@ -14,6 +14,8 @@ LINE = re.compile(
 )
 # HAProxy marks the name where the client came by TLS.
 FRONTENDS = ("entry", "entry~")
+# So begin backends of services beside the application: what they answer is not its doing.
+BESIDE = "beanft-"
 # Asked by machines, and denied.
 NOT_COUNTED = re.compile(r"^\S+ (?:https?://[^/\s]+)?/+(?:metrics|healthz|readyz)(?=[/?\s]|$)")
 # The first letter of a termination state, where who ended it is the client, or a client that said nothing any more.
@@ -56,6 +58,8 @@ class Figures:
         """Count a line; those that are no request, or none that counts, say nothing."""
         match = LINE.match(line)
         if not match or match["frontend"] not in FRONTENDS or NOT_COUNTED.match(match["request"]):
+            return
+        if match["backend"].startswith(BESIDE):
             return
         status, end = int(match["status"]), match["end"][0]
         if end == OWN:

@@ -19,7 +19,7 @@ description:
   - Reads the access log of this machine's entry, also of one that has been replaced and of a spare one that is there,
     and counts requests and failures in windows of time.
   - A failure is an answer of 500 and above, or none, that is not the client's doing. Probes (C(/healthz), C(/readyz)),
-    C(/metrics) and the page for maintenance do not count.
+    C(/metrics), the page for maintenance and services beside the application do not count.
   - Changes nothing.
 options:
   stack:

@@ -161,7 +161,7 @@ def running(
     """Yield in what a service's tasks differ from the service."""
     current = [task for task in tasks if task["DesiredState"] == "running"]
     up = [task for task in current if task["Status"]["State"] == "running"]
-    logs = f"make logs SERVICE={service.partition('_')[2]}"
+    logs = f"make logs SERVICE={service.removeprefix('beanft_').removeprefix('beanft-')}"
     if len(up) != wanted:
         yield finding(service, "running tasks", wanted, len(up), f"wait, or look: {logs}")
     for task in current:

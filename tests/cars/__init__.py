@@ -1,0 +1,1 @@
+"""The services in R: as containers, in a browser, and as a file."""
