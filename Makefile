@@ -15,6 +15,9 @@ SERVICE ?= web
 REQUEST ?=
 PORT ?= 9090
 MONITORING ?=
+CHECK ?=
+AGREED ?=
+DISKS ?=
 ON ?=
 MESSAGE ?=
 TLS ?=
@@ -36,7 +39,7 @@ STATE ?=
 VERSION ?=
 ANY_REVISION ?=
 export ENV CLOUD NODES RELEASE TO AT BUNDLE SIGNERS CONFIRM LOCK_WAIT WATCH SECRET FROM ON MESSAGE FULL JSON TLS REQUEST \
-	MONITORING STATE VERSION
+	MONITORING STATE VERSION AGREED DISKS
 
 ##@ The two that matter
 .PHONY: up test
@@ -49,9 +52,9 @@ test: ## everything that proves it: check, pages, API, roles, a fleet (needs roo
 ##@ Operate (ENV=local, staging or production; CLOUD=local, aws, azure, gcp or static)
 .PHONY: provision user-data site plan show-plan deploy rollback scale rotate move backup restore releases smoke status \
 	logs monitoring dashboard ssh down destroy drift scan maintenance audit audit-hosts
-provision: engine ## create the machines (NODES=)
-	@bin/images $(if $(filter local,$(CLOUD)),host-ready:$(RELEASE))
-	@bin/play provision
+provision: $(if $(filter local,$(CLOUD)),engine,tools) ## create the machines (NODES=; at a cloud see docs/clouds.md; CHECK=1 only shows)
+	@$(if $(filter local,$(CLOUD)),bin/images host-ready:$(RELEASE),true)
+	@bin/play provision $(if $(CHECK),--check)
 
 user-data: tools ## what a cloud's machines are told for their first boot, and the host keys that they will have
 	@bin/play user-data
@@ -125,7 +128,7 @@ ssh: tools ## a shell on HOST=m1
 down: ## remove everything of this checkout: machines, networks, volumes, registry
 	@bin/down
 
-destroy: tools ## remove the machines of ENV at CLOUD
+destroy: tools ## remove the machines of ENV at CLOUD (DISKS=remove: a cloud's disks with data, too)
 	@bin/play destroy
 
 ##@ Build
@@ -152,7 +155,8 @@ clean: down ## also remove this checkout's images, tools and reports
 	@bin/clean
 
 ##@ Check
-.PHONY: check lint types unit test-processes test-web test-postgresql test-browser test-previous coverage test-infra test-images molecule test-fleet test-faults test-restore test-vm
+.PHONY: check lint types unit test-processes test-web test-postgresql test-browser test-previous coverage test-infra \
+	test-images test-cloud molecule test-fleet test-faults test-restore test-vm test-bridge
 check: lint types unit test-infra ## linters, types, unit tests: under two minutes
 
 lint: engine ## ruff, yamllint, ansible-lint, shellcheck, hadolint, the Jenkinsfile
@@ -187,6 +191,9 @@ test-infra: engine ## tests of roles, templates, Jenkinsfile and inventories
 	@bin/images base:trixie
 	@bin/pytest infra -q -n 3 tests/infra tests/inventories
 
+test-cloud: tools ## provision, scale, destroy and faults at a stand-in for AWS
+	@bin/pytest cloud -q -s tests/cloud
+
 test-images: images ## the built images: rights, contents, the same layers again; the alerts' own tests
 	@bin/images prometheus
 	@bin/pytest images -q tests/images
@@ -202,6 +209,9 @@ test-restore: images ## the only machine is lost, and a new one has its data bac
 
 test-vm: engine ## a virtual machine: user data, site, deploy, smoke, reboot (half an hour and more without KVM, not in `make test`)
 	@bin/pytest vm -v -s tests/vm
+
+test-bridge: images ## site, deploy and smoke over a cloud's inventory, on a local machine (not in `make test`)
+	@bin/pytest bridge -v -s tests/bridge
 
 test-faults: images ## the faults alone, in a table (FULL=1 for all of them)
 	@bin/pytest faults -v -s tests/fleet/test_2_faults.py

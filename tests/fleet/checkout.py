@@ -47,6 +47,9 @@ INHERITED = (
     "ACTION",
     "ENVIRONMENT",
     "DRY_RUN",
+    "AGREED",
+    "DISKS",
+    "CHECK",
 )
 
 
