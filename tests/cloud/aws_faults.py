@@ -1,7 +1,7 @@
 """A proxy before moto's server that answers some calls as AWS does when something is wrong.
 
 The shapes of errors are those of "Error codes for the Amazon EC2 API" (EC2 API reference) and "Common errors" (IAM and
-STS API references). Everything else goes to moto as it is.
+STS API references). Everything else goes to moto.
 """
 
 from __future__ import annotations
@@ -46,6 +46,16 @@ class Fault:
             return False
         self.times -= 1
         return self.times >= 0
+
+
+def whole(action: str, answer: bytes) -> bytes:
+    """Return an answer with what AWS has in it and moto leaves out.
+
+    "DescribeVolumes" (EC2 API reference): a volume that is made of no snapshot has an empty snapshotId.
+    """
+    if action == "DescribeVolumes" and b"<snapshotId" not in answer:
+        return answer.replace(b"<createTime>", b"<snapshotId/><createTime>")
+    return answer
 
 
 class Proxy:
@@ -95,7 +105,7 @@ class Proxy:
                 upstreams.close()
                 if then:
                     then(content)
-                self.answer(response.status, response.getheaders(), content)
+                self.answer(response.status, response.getheaders(), whole(action, content))
 
             def answer(self, status: int, headers: list[tuple[str, str]], content: bytes) -> None:
                 """Send an answer."""

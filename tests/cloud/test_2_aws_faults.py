@@ -44,15 +44,15 @@ def test_credentials_that_may_not_look(aws: Aws) -> None:
     assert "Traceback" not in done.said
 
 
-def test_quota_and_capacity_in_the_middle(aws: Aws) -> None:
+def test_a_quota_and_a_500_in_the_middle(aws: Aws) -> None:
     quota = "You have requested more vCPU capacity than your current vCPU limit of 2 allows."
-    capacity = "We currently do not have sufficient t3.small capacity in this zone."
+    broken = "An internal error occurred. Retry your request."
     aws.proxy.faults = [
         # The client asks again by itself after these.
         Fault("CreateSubnet", 429, "Throttling", "Rate exceeded"),
         Fault("CreateSubnet", 500, "InternalError", "An internal error has occurred"),
         Fault("RunInstances", 400, "VcpuLimitExceeded", quota, 1, after=1),
-        Fault("RunInstances", 500, "InsufficientInstanceCapacity", capacity, 99, after=1),
+        Fault("RunInstances", 500, "ServerInternal", broken, 99, after=1),
     ]
     done = aws.play(
         "provision",
@@ -64,7 +64,7 @@ def test_quota_and_capacity_in_the_middle(aws: Aws) -> None:
     assert done.code != 0
     # In the cloud's own words, which machine it is about, and what to do.
     assert re.search(f"{NAMES[1]}: .*{re.escape(quota)}", done.sentence)
-    assert re.search(f"{NAMES[2]}: .*{re.escape(capacity)}", done.sentence)
+    assert re.search(f"{NAMES[2]}: .*{re.escape(broken)}", done.sentence)
     assert "What was made stays: mend the cause and run the same again" in done.sentence
     assert "PRIVATE KEY" not in done.said
     assert set(aws.instances("production")) == {NAMES[0]}
