@@ -19,12 +19,21 @@ FLEET: Fleet = {
 }
 MORE: Fleet = {**FLEET, "w": {"groups": ["workers"], "count": 3}}
 GROUPS = {"m1": {"managers", "edge"}, "w1": {"workers"}, "d1": {"data", "monitoring"}}
+RIGHT = {"Effect": "Allow", "Action": "s3:GetObject", "Resource": "arn:aws:s3:::backups/*"}
 NAMES = {name: f"beanft-staging-{name}" for name in ("m1", "w1", "w2", "w3", "d1")}
 
 
 def tags(item: dict[str, Any]) -> dict[str, str]:
     """Return tags by name."""
     return {tag["Key"]: tag["Value"] for tag in item["Tags"]}
+
+
+def policies(aws: Aws) -> list[str]:
+    """Return the names of what machines may do."""
+    iam = aws.client("iam")
+    names = iam.list_role_policies(RoleName="beanft-staging")["PolicyNames"]
+    iam.close()
+    return list(names)
 
 
 def making(calls: Iterable[str]) -> set[str]:
@@ -158,7 +167,7 @@ def test_machines_may_do_nothing_in_the_account(aws: Aws) -> None:
     iam = aws.client("iam")
     trust = iam.get_role(RoleName="beanft-staging")["Role"]["AssumeRolePolicyDocument"]
     assert trust["Statement"][0]["Principal"] == {"Service": "ec2.amazonaws.com"}
-    assert iam.list_role_policies(RoleName="beanft-staging")["PolicyNames"] == []
+    assert policies(aws) == []
     attached = iam.list_attached_role_policies(RoleName="beanft-staging")
     assert attached["AttachedPolicies"] == []
     iam.close()
@@ -182,8 +191,11 @@ def test_a_machine_is_told_a_host_key_that_is_known(aws: Aws) -> None:
 
 def test_scale_up(aws: Aws) -> None:
     before = aws.instances()
-    first = aws.play("provision", fleet=MORE, AGREED="staging")
+    # Beside it machines get a right, which the next run takes back.
+    rights = {"cloud_aws_policy": {"Version": "2012-10-17", "Statement": [RIGHT]}}
+    first = aws.play("provision", fleet=MORE, settings=rights, AGREED="staging")
     assert first.code == 0, first.said
+    assert policies(aws) == ["beanft-staging"]
     assert aws.groups() == {**GROUPS, "w2": {"workers"}, "w3": {"workers"}}
     after = aws.instances()
     assert all(after[name]["InstanceId"] == item["InstanceId"] for name, item in before.items())
@@ -211,6 +223,7 @@ def test_scale_down(aws: Aws) -> None:
     assert first.code == 0, first.said
     assert "remove beanft-staging-w2" in first.sentence
     assert aws.groups() == GROUPS
+    assert policies(aws) == []
     again = aws.play("provision", fleet=FLEET)
     assert again.changed == 0, again.said
     aws.note("aws scale down by 2, changed first", first.changed, "")
@@ -218,15 +231,20 @@ def test_scale_down(aws: Aws) -> None:
     aws.note("aws scale down by 2", round(first.seconds, 1), "s")
 
 
-def test_a_machine_that_is_gone_is_made_anew_and_keeps_its_address(aws: Aws) -> None:
+def test_a_machine_that_is_gone_is_made_anew_and_one_that_was_stopped_is_started(aws: Aws) -> None:
     ec2 = aws.client("ec2")
     old = aws.instances()[NAMES["m1"]]
     (address,) = ec2.describe_addresses()["Addresses"]
     ec2.terminate_instances(InstanceIds=[old["InstanceId"]])
     # As AWS does it by itself.
     ec2.disassociate_address(AssociationId=address["AssociationId"])
+    stopped = aws.instances()[NAMES["w1"]]
+    ec2.stop_instances(InstanceIds=[stopped["InstanceId"]])
     done = aws.play("provision", fleet=FLEET, AGREED="staging")
     assert done.code == 0, done.said
+    started = aws.instances()[NAMES["w1"]]
+    assert started["InstanceId"] == stopped["InstanceId"]
+    assert started["State"]["Name"] == "running"
     new = aws.instances()[NAMES["m1"]]
     assert new["InstanceId"] != old["InstanceId"]
     (bound,) = ec2.describe_addresses()["Addresses"]
