@@ -12,11 +12,15 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.cloud.aws_faults import Proxy
-from tests.cloud.stand_in import ROOT, Aws, moto
+from tests.cloud.gcp_fake import Fake
+from tests.cloud.stand_in import ROOT, Aws, Gcp, moto
+
+ROWS = ROOT / "build" / "test-cloud-rows"
 
 
 @pytest.fixture(scope="session")
@@ -33,18 +37,41 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
         f" >>{tree}/called\nexit 255\n"
     )
     ssh.chmod(0o755)
-    (tree / ".venv").mkdir()
-    (tree / ".venv" / "bin").symlink_to(Path(sys.executable).parent)
+    (tree / ".venv").symlink_to(Path(sys.executable).parents[1])
     return tree
 
 
 @pytest.fixture(scope="session")
-def aws(tree: Path) -> Iterator[Aws]:
-    """AWS, and in the end a table of what its verbs took."""
+def rows(worker_id: str) -> Iterator[list[dict[str, Any]]]:
+    """A table of what verbs changed and took, of which each worker has a part."""
+    rows: list[dict[str, Any]] = []
+    yield rows
+    ROWS.mkdir(parents=True, exist_ok=True)
+    (ROWS / f"{worker_id}.json").write_text(json.dumps(rows), encoding="utf-8")
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Show the table, once."""
+    if hasattr(session.config, "workerinput"):
+        return
+    parts = sorted(ROWS.glob("*.json"))
+    rows = [row for part in parts for row in json.loads(part.read_text(encoding="utf-8"))]
+    for part in parts:
+        part.unlink()
+    if rows:
+        rows.sort(key=lambda row: str(row["name"]))
+        subprocess.run([ROOT / "bin" / "report", "test-cloud", *map(json.dumps, rows)], check=True)
+
+
+@pytest.fixture(scope="session")
+def aws(tree: Path, rows: list[dict[str, Any]]) -> Iterator[Aws]:
+    """AWS."""
     with moto(tree) as port, Proxy(port) as proxy:
-        cloud = Aws(tree, proxy, port)
-        yield cloud
-    if cloud.rows:
-        subprocess.run(
-            [ROOT / "bin" / "report", "test-cloud", *map(json.dumps, cloud.rows)], check=True
-        )
+        yield Aws(tree, rows, proxy, port)
+
+
+@pytest.fixture(scope="session")
+def gcp(tree: Path, rows: list[dict[str, Any]]) -> Iterator[Gcp]:
+    """GCP."""
+    with Fake(tree) as fake:
+        yield Gcp(tree, rows, fake)

@@ -1,4 +1,4 @@
-"""What stands in for AWS, moto's server on loopback, and this project's verbs against it."""
+"""What stands in for clouds, on loopback, and this project's verbs against it."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ import boto3
 from botocore.config import Config
 
 from tests.cloud.aws_faults import Proxy
+from tests.cloud.gcp_fake import PROJECT, TOKEN, Fake
 
 ROOT = Path(__file__).resolve().parents[2]
 REGION = "eu-central-1"
@@ -76,24 +77,16 @@ class Run:
 
 
 @dataclasses.dataclass
-class Aws:
-    """The cloud, and this project's verbs against it."""
+class Cloud:
+    """Verbs of this project against a cloud."""
 
     tree: Path
-    proxy: Proxy
-    port: int
-    rows: list[dict[str, Any]] = dataclasses.field(default_factory=list)
+    rows: list[dict[str, Any]]
+    provider = ""
 
-    def client(self, service: str) -> Any:
-        """Return a client that goes around the proxy."""
-        return boto3.client(
-            service,
-            endpoint_url=f"http://127.0.0.1:{self.port}",
-            region_name=REGION,
-            aws_access_key_id="test",
-            aws_secret_access_key="test",
-            config=Config(proxies={}),
-        )
+    def credentials(self) -> dict[str, str]:
+        """Return the environment variables that lead to the cloud."""
+        raise NotImplementedError
 
     def variables(self, environment: str, **more: str) -> dict[str, str]:
         """Return the environment variables of a run."""
@@ -102,13 +95,9 @@ class Aws:
             "HOME": str(self.tree),
             "LANG": "C.UTF-8",
             "NO_PROXY": "127.0.0.1",
-            "CLOUD": "aws",
+            "CLOUD": self.provider,
             "ENV": environment,
-            "AWS_ENDPOINT_URL": self.proxy.url,
-            "AWS_REGION": REGION,
-            "AWS_ACCESS_KEY_ID": "test",
-            "AWS_SECRET_ACCESS_KEY": "test",
-            "AWS_EC2_METADATA_DISABLED": "true",
+            **self.credentials(),
             **more,
         }
 
@@ -144,14 +133,14 @@ class Aws:
     def inventory(self, environment: str = "staging") -> dict[str, Any]:
         """Return what the inventory yields."""
         done = subprocess.run(
-            ["ansible-inventory", "-i", "ansible/inventories/aws", "--list"],
+            ["ansible-inventory", "-i", f"ansible/inventories/{self.provider}", "--list"],
             cwd=self.tree,
             env={
                 **self.variables(environment),
                 "ANSIBLE_CONFIG": f"{self.tree}/ansible/ansible.cfg",
-                "BEANFT_PROVIDER": "aws",
+                "BEANFT_PROVIDER": self.provider,
                 "BEANFT_ENVIRONMENT": environment,
-                "BEANFT_STATE": f"{self.tree}/.local/aws-{environment}",
+                "BEANFT_STATE": f"{self.tree}/.local/{self.provider}-{environment}",
             },
             capture_output=True,
             text=True,
@@ -167,20 +156,8 @@ class Aws:
         for group, content in self.inventory(environment).items():
             for host in content.get("hosts", []):
                 found.setdefault(host.removeprefix(f"beanft-{environment}-"), set()).add(group)
-        return {host: groups - {"machines", "aws_ec2"} for host, groups in found.items()}
-
-    def instances(self, environment: str = "staging") -> dict[str, dict[str, Any]]:
-        """Return the machines that are not terminated, by name."""
-        client = self.client("ec2")
-        found = client.describe_instances(
-            Filters=[{"Name": "tag:beanft-environment", "Values": [environment]}]
-        )
-        client.close()
         return {
-            {tag["Key"]: tag["Value"] for tag in machine["Tags"]}["Name"]: machine
-            for reservation in found["Reservations"]
-            for machine in reservation["Instances"]
-            if machine["State"]["Name"] not in ("terminated", "shutting-down")
+            host: groups - {"machines", "aws_ec2", "ungrouped"} for host, groups in found.items()
         }
 
     def note(self, name: str, value: float, unit: str, bound: float | None = None) -> None:
@@ -199,6 +176,68 @@ class Aws:
 def plain(value: dict[str, Any]) -> Any:
     """Unwrap what ansible-inventory marks as not to be templated."""
     return value["__ansible_unsafe"] if set(value) == {"__ansible_unsafe"} else value
+
+
+@dataclasses.dataclass
+class Aws(Cloud):
+    """EC2, IAM and STS: moto's server behind a proxy."""
+
+    proxy: Proxy
+    port: int
+    provider = "aws"
+
+    def credentials(self) -> dict[str, str]:
+        """Return the environment variables that lead to the cloud."""
+        return {
+            "AWS_ENDPOINT_URL": self.proxy.url,
+            "AWS_REGION": REGION,
+            "AWS_ACCESS_KEY_ID": "test",
+            "AWS_SECRET_ACCESS_KEY": "test",
+            "AWS_EC2_METADATA_DISABLED": "true",
+        }
+
+    def client(self, service: str) -> Any:
+        """Return a client that goes around the proxy."""
+        return boto3.client(
+            service,
+            endpoint_url=f"http://127.0.0.1:{self.port}",
+            region_name=REGION,
+            aws_access_key_id="test",
+            aws_secret_access_key="test",
+            config=Config(proxies={}),
+        )
+
+    def instances(self, environment: str = "staging") -> dict[str, dict[str, Any]]:
+        """Return the machines that are not terminated, by name."""
+        client = self.client("ec2")
+        found = client.describe_instances(
+            Filters=[{"Name": "tag:beanft-environment", "Values": [environment]}]
+        )
+        client.close()
+        return {
+            {tag["Key"]: tag["Value"] for tag in machine["Tags"]}["Name"]: machine
+            for reservation in found["Reservations"]
+            for machine in reservation["Instances"]
+            if machine["State"]["Name"] not in ("terminated", "shutting-down")
+        }
+
+
+@dataclasses.dataclass
+class Gcp(Cloud):
+    """Compute Engine: a fake behind a proxy."""
+
+    fake: Fake
+    provider = "gcp"
+
+    def credentials(self) -> dict[str, str]:
+        """Return the environment variables that lead to the cloud."""
+        return {
+            "HTTPS_PROXY": self.fake.url,
+            "REQUESTS_CA_BUNDLE": str(self.fake.authority),
+            "GCP_PROJECT": PROJECT,
+            "GCP_AUTH_KIND": "accesstoken",
+            "GCP_ACCESS_TOKEN": TOKEN,
+        }
 
 
 @contextlib.contextmanager
@@ -223,6 +262,14 @@ def moto(directory: Path) -> Iterator[int]:
             yield port_of(log)
         finally:
             server.kill()
+
+
+def undocumented(aws: Aws) -> list[str]:
+    """Return the calls that were made and are not among the rights in docs/clouds.md."""
+    text = (ROOT / "docs" / "clouds.md").read_text(encoding="utf-8")
+    granted = set(re.findall(r"\b(?:ec2|iam):[A-Z]\w+", text))
+    # Who one is may be asked by everybody.
+    return sorted(set(aws.proxy.calls) - granted - {"sts:GetCallerIdentity"})
 
 
 def port_of(log: Path) -> int:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.cloud.stand_in import NEWEST, Aws, Fleet
+from tests.cloud.stand_in import NEWEST, Aws, Fleet, undocumented
 
 FLEET: Fleet = {
     "m": {"groups": ["managers", "edge"], "size": "medium"},
@@ -286,3 +286,7 @@ def test_destroy(aws: Aws) -> None:
     aws.note("aws destroy 3, changed first", first.changed, "")
     aws.note("aws destroy 3, changed again", again.changed, "", 0)
     aws.note("aws destroy 3", round(first.seconds, 1), "s")
+
+
+def test_what_is_asked_of_the_account_is_documented(aws: Aws) -> None:
+    assert undocumented(aws) == []
