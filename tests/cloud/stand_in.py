@@ -125,7 +125,7 @@ class Cloud:
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
-            timeout=400,
+            timeout=900,
             check=False,
         )
         return Run(done.returncode, done.stdout + done.stderr, time.monotonic() - begun)
@@ -144,7 +144,7 @@ class Cloud:
             },
             capture_output=True,
             text=True,
-            timeout=100,
+            timeout=300,
             check=False,
         )
         assert done.returncode == 0, done.stderr

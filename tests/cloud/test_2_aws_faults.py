@@ -102,7 +102,9 @@ def test_the_next_run_completes_though_it_is_slowed_down(aws: Aws) -> None:
     assert all(fault.times <= 0 for fault in aws.proxy.faults)
     assert aws.groups("production") == {name[-2:]: {"managers", "edge"} for name in NAMES}
     client = aws.client("ec2")
-    bound = {item.get("InstanceId") for item in client.describe_addresses()["Addresses"]}
+    ours = [{"Name": "tag:beanft-environment", "Values": ["production"]}]
+    addresses = client.describe_addresses(Filters=ours)["Addresses"]
+    bound = {item.get("InstanceId") for item in addresses}
     client.close()
     assert bound == {item["InstanceId"] for item in aws.instances("production").values()}
     aws.proxy.faults.clear()
