@@ -73,7 +73,7 @@ def bridged(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Checkout
         fleet = Fleet(checkout)
         checkout.make_target("provision", "NODES=1")
         with moto(tmp_path_factory.mktemp("moto")) as port, Proxy(port) as proxy:
-            aws = Aws(checkout.path, proxy, port)
+            aws = Aws(checkout.path, [], proxy, port)
             checkout.variables = {
                 "CLOUD": "aws",
                 "ENV": "staging",
