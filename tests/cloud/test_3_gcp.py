@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.cloud.gcp_fake import Fault
 from tests.cloud.stand_in import Fleet, Gcp
+from tests.cloud.tunnel import Fault
 
 FLEET: Fleet = {
     "m": {"groups": ["managers", "edge"], "size": "medium"},
