@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
+import shutil
+import subprocess
 import sys
 from typing import Any
 
-import boto3
-import google.auth
-import google.auth.compute_engine
-import google.auth.transport.requests
-import google.oauth2.credentials
-import google.oauth2.service_account
-from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, ProfileNotFound
-from google.auth.exceptions import GoogleAuthError
-from requests import RequestException
+import requests
 
 MISSING_AWS = (
     "there are no AWS credentials: set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY,"
@@ -25,21 +19,25 @@ MISSING_GCP = (
     "there are no GCP credentials: set GCP_AUTH_KIND to application, serviceaccount (with"
     " GCP_SERVICE_ACCOUNT_FILE), machineaccount or accesstoken (with GCP_ACCESS_TOKEN)"
 )
+MISSING_AZURE = (
+    "there are no Azure credentials: set AZURE_SUBSCRIPTION_ID, AZURE_TENANT, AZURE_CLIENT_ID and AZURE_SECRET,"
+    " or none of them and log in with 'az login'"
+)
 SCOPES = ["https://www.googleapis.com/auth/compute"]
 SECONDS = 20
-# Classes without types.
-SERVICE_ACCOUNT: Any = google.oauth2.service_account.Credentials
-MACHINE: Any = google.auth.compute_engine.Credentials
-BEARER: Any = google.oauth2.credentials.Credentials
-SESSION: Any = google.auth.transport.requests.AuthorizedSession
 
 
+# Each cloud's client is imported where it is used: it takes half a second.
 def at_aws() -> str:
     """Return the account, the region and who asks.
 
     Raises:
         ValueError: it can't be told; the message says why and what mends it.
     """
+    import boto3
+    from botocore.config import Config
+    from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, ProfileNotFound
+
     try:
         session = boto3.Session()
         if session.get_credentials() is None:
@@ -68,16 +66,25 @@ def at_aws() -> str:
 
 def google_credentials() -> Any:
     """Return what GCP_AUTH_KIND names, as Google's modules take it."""
+    import google.auth
+    import google.auth.compute_engine
+    import google.oauth2.credentials
+    import google.oauth2.service_account
+
+    # Classes without types.
+    of_account: Any = google.oauth2.service_account.Credentials
+    of_machine: Any = google.auth.compute_engine.Credentials
+    of_bearer: Any = google.oauth2.credentials.Credentials
     kind, file = os.environ.get("GCP_AUTH_KIND"), os.environ.get("GCP_SERVICE_ACCOUNT_FILE")
     token = os.environ.get("GCP_ACCESS_TOKEN")
     if kind == "application":
         return google.auth.default(scopes=SCOPES)[0]
     if kind == "serviceaccount" and file:
-        return SERVICE_ACCOUNT.from_service_account_file(file, scopes=SCOPES)
+        return of_account.from_service_account_file(file, scopes=SCOPES)
     if kind == "machineaccount":
-        return MACHINE()
+        return of_machine()
     if kind == "accesstoken" and token:
-        return BEARER(token)
+        return of_bearer(token)
     raise ValueError(MISSING_GCP)
 
 
@@ -87,20 +94,24 @@ def at_gcp() -> str:
     Raises:
         ValueError: it can't be told; the message says why and what mends it.
     """
+    from google.auth.exceptions import GoogleAuthError
+    from google.auth.transport.requests import AuthorizedSession
+
+    authorized: Any = AuthorizedSession
     project = os.environ.get("GCP_PROJECT")
     if not project:
         raise ValueError("no project is named: set GCP_PROJECT to the project of the machines")
     url = f"https://compute.googleapis.com/compute/v1/projects/{project}"
     try:
         # A refused token is refused; the client would ask for another one first.
-        session = SESSION(google_credentials(), refresh_status_codes=())
+        session = authorized(google_credentials(), refresh_status_codes=())
         answer = session.get(url, timeout=SECONDS)
         if answer.ok:
             return f"GCP project {answer.json()['name']}"
         said = answer.json()["error"]["message"]
     except GoogleAuthError as error:
         raise ValueError(f"there are no GCP credentials that can be used: {error}") from None
-    except (OSError, KeyError, RequestException) as error:
+    except (OSError, KeyError, requests.RequestException) as error:
         raise ValueError(f"GCP does not answer: {error}") from None
     raise ValueError(
         f"GCP does not take these credentials for {project} ({answer.status_code}: {said}):"
@@ -108,8 +119,62 @@ def at_gcp() -> str:
     )
 
 
+def with_azure_cli() -> str:
+    """Return the subscription that `az` has chosen.
+
+    Raises:
+        ValueError: nobody is logged in.
+    """
+    if not shutil.which("az"):
+        raise ValueError(MISSING_AZURE)
+    command = ["az", "account", "show", "--output", "json"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise ValueError(MISSING_AZURE)
+    return f"Azure subscription {json.loads(done.stdout)['name']}, as 'az' has it"
+
+
+def at_azure() -> str:
+    """Return the subscription.
+
+    Raises:
+        ValueError: it can't be told; the message says why and what mends it.
+    """
+    names = ("AZURE_SUBSCRIPTION_ID", "AZURE_TENANT", "AZURE_CLIENT_ID", "AZURE_SECRET")
+    subscription, tenant, client, secret = (os.environ.get(name) for name in names)
+    if not any((subscription, tenant, client, secret)):
+        return with_azure_cli()
+    if not all((subscription, tenant, client, secret)):
+        raise ValueError(MISSING_AZURE)
+    # "OAuth 2.0 client credentials flow"; Azure's own client takes seconds to import.
+    login = f"https://login.microsoftonline.com/{tenant}/oauth2/v2.0/token"
+    root = "https://management.azure.com"
+    asked = {
+        "grant_type": "client_credentials",
+        "client_id": client,
+        "client_secret": secret,
+        "scope": f"{root}/.default",
+    }
+    try:
+        answer = requests.post(login, data=asked, timeout=SECONDS)
+        said = answer.json().get("error_description", "").partition("\n")[0].strip()
+        if answer.ok:
+            url = f"{root}/subscriptions/{subscription}?api-version=2022-12-01"
+            bearer = {"Authorization": f"Bearer {answer.json()['access_token']}"}
+            answer = requests.get(url, headers=bearer, timeout=SECONDS)
+            if answer.ok:
+                return f"Azure subscription {answer.json()['displayName']}"
+            said = answer.json()["error"]["message"]
+    except (OSError, KeyError, ValueError, requests.RequestException) as error:
+        raise ValueError(f"Azure does not answer: {error}") from None
+    raise ValueError(
+        f"Azure does not take these credentials ({answer.status_code}: {said}):"
+        " get new ones, or set another AZURE_SUBSCRIPTION_ID"
+    )
+
+
 if __name__ == "__main__":
     try:
-        print({"aws": at_aws, "gcp": at_gcp}[os.environ["BEANFT_PROVIDER"]]())
+        print({"aws": at_aws, "azure": at_azure, "gcp": at_gcp}[os.environ["BEANFT_PROVIDER"]]())
     except ValueError as problem:
         sys.exit(f"beanft: {problem}")

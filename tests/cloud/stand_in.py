@@ -17,8 +17,8 @@ from typing import Any
 import boto3
 from botocore.config import Config
 
+from tests.cloud import azure_fake, gcp_fake
 from tests.cloud.aws_faults import Proxy
-from tests.cloud.gcp_fake import PROJECT, TOKEN, Fake
 
 ROOT = Path(__file__).resolve().parents[2]
 REGION = "eu-central-1"
@@ -226,7 +226,7 @@ class Aws(Cloud):
 class Gcp(Cloud):
     """Compute Engine: a fake behind a proxy."""
 
-    fake: Fake
+    fake: gcp_fake.Fake
     provider = "gcp"
 
     def credentials(self) -> dict[str, str]:
@@ -234,9 +234,29 @@ class Gcp(Cloud):
         return {
             "HTTPS_PROXY": self.fake.url,
             "REQUESTS_CA_BUNDLE": str(self.fake.authority),
-            "GCP_PROJECT": PROJECT,
+            "GCP_PROJECT": gcp_fake.PROJECT,
             "GCP_AUTH_KIND": "accesstoken",
-            "GCP_ACCESS_TOKEN": TOKEN,
+            "GCP_ACCESS_TOKEN": gcp_fake.TOKEN,
+        }
+
+
+@dataclasses.dataclass
+class Azure(Cloud):
+    """Azure Resource Manager: a fake behind a proxy."""
+
+    fake: azure_fake.Fake
+    provider = "azure"
+
+    def credentials(self) -> dict[str, str]:
+        """Return the environment variables that lead to the cloud."""
+        return {
+            "HTTPS_PROXY": self.fake.url,
+            "REQUESTS_CA_BUNDLE": str(self.fake.authority),
+            "PYTHONPATH": f"{self.tree}/.venv/azure",
+            "AZURE_SUBSCRIPTION_ID": azure_fake.SUBSCRIPTION,
+            "AZURE_TENANT": azure_fake.TENANT,
+            "AZURE_CLIENT_ID": azure_fake.CLIENT,
+            "AZURE_SECRET": azure_fake.SECRET,
         }
 
 
