@@ -38,7 +38,7 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
         f" >>{tree}/called\nexit 255\n"
     )
     ssh.chmod(0o755)
-    (tree / ".venv").symlink_to(Path(sys.executable).parents[1])
+    (tree / ".venv").symlink_to(sys.prefix)
     return tree
 
 
