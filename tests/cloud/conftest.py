@@ -51,6 +51,13 @@ def rows(worker_id: str) -> Iterator[list[dict[str, Any]]]:
     (ROWS / f"{worker_id}.json").write_text(json.dumps(rows), encoding="utf-8")
 
 
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Leave out what a run that was killed has left."""
+    if not hasattr(session.config, "workerinput"):
+        for part in ROWS.glob("*.json"):
+            part.unlink()
+
+
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """Show the table, once."""
     if hasattr(session.config, "workerinput"):
