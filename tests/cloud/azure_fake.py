@@ -297,6 +297,9 @@ class Fake(Tunnel):
             kept = (old or {}).get("private")
             item["private"] = kept or f"10.80.0.{self.number}"
             configuration["properties"] |= {"privateIPAddress": item["private"], "primary": True}
+            public = self.items[configuration["properties"]["publicIPAddress"]["id"]]
+            used_by = {"id": f"{path}/ipConfigurations/{configuration['name']}"}
+            public["properties"]["ipConfiguration"] = used_by
         elif kind == "virtualMachines":
             self.start(path, item, old)
         self.items[path] = item
@@ -359,6 +362,7 @@ class Fake(Tunnel):
         elif kind == "networkInterfaces":
             for configuration in properties["ipConfigurations"]:
                 public = configuration["properties"]["publicIPAddress"]
+                self.items[public["id"]]["properties"].pop("ipConfiguration")
                 if public["properties"]["deleteOption"] == "Delete":
                     going.append(public["id"])
         for path in going:
