@@ -141,7 +141,7 @@ class Fake(Tunnel):
             return Answer(view(self.existing(path.rsplit("/", 1)[0])))
         if last == "start":
             self.existing(path.rsplit("/", 1)[0])["power"] = "running"
-            return Answer(None)
+            return Answer(None, 202)
         item = self.existing(path)
         if method == "DELETE":
             self.delete(item)
