@@ -1,1 +1,0 @@
-"""A cloud's inventory with machines behind it."""
