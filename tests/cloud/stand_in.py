@@ -151,14 +151,8 @@ class Cloud:
         return dict(json.loads(done.stdout, object_hook=plain))
 
     def groups(self, environment: str = "staging") -> dict[str, set[str]]:
-        """Return each machine's groups, by its short name."""
-        found: dict[str, set[str]] = {}
-        for group, content in self.inventory(environment).items():
-            for host in content.get("hosts", []):
-                found.setdefault(host.removeprefix(f"beanft-{environment}-"), set()).add(group)
-        return {
-            host: groups - {"machines", "aws_ec2", "ungrouped"} for host, groups in found.items()
-        }
+        """Return each machine's groups in the inventory, by its short name."""
+        return groups_of(self.inventory(environment), environment)
 
     def note(self, name: str, value: float, unit: str, bound: float | None = None) -> None:
         """Add a row to the table."""
@@ -171,6 +165,15 @@ class Cloud:
         """Return the addresses that somebody tried to reach."""
         log = self.tree / "called"
         return log.read_text().split() if log.exists() else []
+
+
+def groups_of(inventory: dict[str, Any], environment: str) -> dict[str, set[str]]:
+    """Return each machine's groups in an inventory, by its short name."""
+    found: dict[str, set[str]] = {}
+    for group, content in inventory.items():
+        for host in content.get("hosts", []):
+            found.setdefault(host.removeprefix(f"beanft-{environment}-"), set()).add(group)
+    return {host: groups - {"machines", "aws_ec2", "ungrouped"} for host, groups in found.items()}
 
 
 def plain(value: dict[str, Any]) -> Any:

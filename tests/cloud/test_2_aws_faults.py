@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import time
 from collections.abc import Iterator
 
 import pytest
@@ -11,9 +10,11 @@ import pytest
 from tests.cloud.aws_faults import Fault
 from tests.cloud.stand_in import Aws, Fleet, undocumented
 
-FLEET: Fleet = {"m": {"groups": ["managers", "edge"], "count": 3}}
-NAMES = [f"beanft-production-m{number}" for number in (1, 2, 3)]
-INSTANCES = 500
+FLEET: Fleet = {
+    "m": {"groups": ["managers", "edge"]},
+    "w": {"groups": ["workers"], "count": 2},
+}
+NAMES = [f"beanft-production-{name}" for name in ("m1", "w1", "w2")]
 
 
 @pytest.fixture(autouse=True)
@@ -100,18 +101,17 @@ def test_the_next_run_completes_though_it_is_slowed_down(aws: Aws) -> None:
     done = aws.play("provision", environment="production", fleet=FLEET, AGREED="production")
     assert done.code == 0, done.said
     assert all(fault.times <= 0 for fault in aws.proxy.faults)
-    assert aws.groups("production") == {name[-2:]: {"managers", "edge"} for name in NAMES}
+    machines = aws.instances("production")
+    assert {name: item["State"]["Name"] for name, item in machines.items()} == dict.fromkeys(
+        NAMES, "running"
+    )
     client = aws.client("ec2")
     ours = [{"Name": "tag:beanft-environment", "Values": ["production"]}]
     addresses = client.describe_addresses(Filters=ours)["Addresses"]
-    bound = {item.get("InstanceId") for item in addresses}
     client.close()
-    assert bound == {item["InstanceId"] for item in aws.instances("production").values()}
-    aws.proxy.faults.clear()
-    again = aws.play("provision", environment="production", fleet=FLEET)
-    assert (again.code, again.changed) == (0, 0), again.said
+    # Of the entry's machine alone, and once.
+    assert [item.get("InstanceId") for item in addresses] == [machines[NAMES[0]]["InstanceId"]]
     aws.note("aws completed after faults, changed", done.changed, "")
-    aws.note("aws completed after faults, changed again", again.changed, "", 0)
     aws.note("aws completed after faults, slowed down", round(done.seconds, 1), "s")
 
 
@@ -130,35 +130,6 @@ def test_a_destroy_that_fails_is_completed_by_the_next(aws: Aws) -> None:
     assert client.describe_vpcs(Filters=ours)["Vpcs"] == []
     assert client.describe_volumes(Filters=ours)["Volumes"] == []
     client.close()
-
-
-def test_many_machines_are_found_quickly(aws: Aws) -> None:
-    client = aws.client("ec2")
-    tags = {
-        "beanft": "machine",
-        "beanft-environment": "local",
-        "beanft-machine": "w1",
-        "beanft-groups": "workers",
-    }
-    made = client.run_instances(
-        ImageId="ami-00000000000000002",
-        MinCount=INSTANCES,
-        MaxCount=INSTANCES,
-        TagSpecifications=[
-            {
-                "ResourceType": "instance",
-                "Tags": [{"Key": key, "Value": value} for key, value in tags.items()],
-            }
-        ],
-    )["Instances"]
-    begun = time.monotonic()
-    hosts = aws.inventory("local")["_meta"]["hostvars"]
-    took = time.monotonic() - begun
-    client.terminate_instances(InstanceIds=[item["InstanceId"] for item in made])
-    client.close()
-    # Without names, which are the same machine's if they are the same.
-    assert set(hosts) == {item["InstanceId"] for item in made}
-    aws.note(f"aws inventory of {INSTANCES} machines", round(took, 1), "s", 5)
 
 
 def test_what_is_asked_of_the_account_is_documented(aws: Aws) -> None:

@@ -6,16 +6,16 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.cloud.stand_in import Fleet, Gcp
+from tests.cloud.stand_in import Fleet, Gcp, groups_of
 from tests.cloud.tunnel import Fault
 
 FLEET: Fleet = {
     "m": {"groups": ["managers", "edge"], "size": "medium"},
     "d": {"groups": ["data"], "size": "large", "disk_gb": 40},
 }
-MORE: Fleet = {**FLEET, "w": {"groups": ["workers"], "count": 2}}
+MORE: Fleet = {**FLEET, "w": {"groups": ["workers"], "count": 3}}
 GROUPS = {"m1": {"managers", "edge"}, "d1": {"data"}}
-M1, D1, W1, W2 = (f"beanft-staging-{name}" for name in ("m1", "d1", "w1", "w2"))
+M1, D1, W1, W2, W3 = (f"beanft-staging-{name}" for name in ("m1", "d1", "w1", "w2", "w3"))
 
 
 @pytest.fixture(autouse=True)
@@ -61,8 +61,9 @@ def test_provision(gcp: Gcp) -> None:
 
 
 def test_the_inventory_yields_the_groups(gcp: Gcp) -> None:
-    assert gcp.groups() == GROUPS
-    hosts = gcp.inventory()["_meta"]["hostvars"]
+    inventory = gcp.inventory()
+    assert groups_of(inventory, "staging") == GROUPS
+    hosts = inventory["_meta"]["hostvars"]
     fixed = gcp.fake.named("addresses")
     # The entry's machine has the address that stays.
     assert hosts[M1]["ansible_host"] == fixed[M1]["address"]
@@ -116,42 +117,40 @@ def test_the_network_lets_in_what_is_declared(gcp: Gcp) -> None:
     }
 
 
-def test_quota_in_the_middle_and_the_next_run_completes(gcp: Gcp) -> None:
+def test_a_quota_and_a_429_in_the_middle_and_the_next_run_completes(gcp: Gcp) -> None:
     quota = "Quota 'CPUS' exceeded. Limit: 4.0 in region europe-west3."
-    # Accepted, and failed as an operation, as quota is.
+    slow = "Rate Limit Exceeded"
     gcp.fake.faults = [
-        Fault("POST instances", 200, "QUOTA_EXCEEDED", quota, 99, after=1, late=True)
+        # Accepted, and failed as an operation, as quota is.
+        Fault("POST instances", 200, "QUOTA_EXCEEDED", quota, after=1, late=True),
+        Fault("POST instances", 429, "rateLimitExceeded", slow, after=1),
     ]
     done = gcp.play("provision", fleet=MORE, AGREED="staging")
     assert done.code != 0
     assert quota in done.sentence
-    assert set(gcp.groups()) == {*GROUPS, "w1"}
-    slow = "Rate Limit Exceeded"
-    gcp.fake.faults = [Fault("POST instances", 429, "rateLimitExceeded", slow)]
-    done = gcp.play("provision", fleet=MORE, AGREED="staging")
-    assert done.code != 0
     assert slow in done.sentence
+    assert set(gcp.fake.named("instances")) == {M1, D1, W1}
     gcp.fake.faults.clear()
     done = gcp.play("provision", fleet=MORE, AGREED="staging")
     assert done.code == 0, done.said
-    assert gcp.groups() == {**GROUPS, "w1": {"workers"}, "w2": {"workers"}}
+    assert gcp.groups() == {**GROUPS, "w1": {"workers"}, "w2": {"workers"}, "w3": {"workers"}}
     # All that came up is known, also what an earlier run made before it failed.
     known = (gcp.tree / ".local" / "gcp-staging" / "known_hosts").read_text()
-    assert {line.split()[0] for line in known.splitlines()} == {M1, D1, W1, W2}
-    again = gcp.play("provision", fleet=MORE)
-    assert (again.code, again.changed) == (0, 0), again.said
+    assert {line.split()[0] for line in known.splitlines()} == {M1, D1, W1, W2, W3}
+    gcp.note("gcp scale up by 2, completed after faults, changed", done.changed, "")
+    gcp.note("gcp scale up by 2, completed after faults", round(done.seconds, 1), "s")
 
 
 def test_scale_down(gcp: Gcp) -> None:
     first = gcp.play("provision", fleet=FLEET, AGREED="staging")
     assert first.code == 0, first.said
-    assert gcp.groups() == GROUPS
+    assert set(gcp.fake.named("instances")) == {M1, D1}
     assert set(gcp.fake.named("disks")) == {M1, D1}
     again = gcp.play("provision", fleet=FLEET)
     assert (again.code, again.changed) == (0, 0), again.said
-    gcp.note("gcp scale down by 2, changed first", first.changed, "")
-    gcp.note("gcp scale down by 2, changed again", again.changed, "", 0)
-    gcp.note("gcp scale down by 2", round(first.seconds, 1), "s")
+    gcp.note("gcp scale down by 3, changed first", first.changed, "")
+    gcp.note("gcp scale down by 3, changed again", again.changed, "", 0)
+    gcp.note("gcp scale down by 3", round(first.seconds, 1), "s")
 
 
 def test_a_machine_that_is_gone_comes_back_with_its_disk_and_its_address(gcp: Gcp) -> None:
