@@ -16,6 +16,9 @@ SERVICE ?= web
 REQUEST ?=
 PORT ?= 9090
 MONITORING ?=
+CHECK ?=
+AGREED ?=
+DISKS ?=
 ON ?=
 MESSAGE ?=
 TLS ?=
@@ -41,7 +44,7 @@ STATE ?=
 VERSION ?=
 ANY_REVISION ?=
 export ENV CLOUD NODES RELEASE TO AT BUNDLE SIGNERS CONFIRM LOCK_WAIT WATCH SECRET FROM ON MESSAGE FULL JSON TLS REQUEST \
-	MONITORING STATE VERSION RESULTS WHEN STACK
+	MONITORING STATE VERSION RESULTS WHEN STACK AGREED DISKS
 
 ##@ The two that matter
 .PHONY: up test
@@ -54,9 +57,9 @@ test: ## everything that proves it: check, pages, API, roles, a fleet (needs roo
 ##@ Operate (ENV=local, staging or production; CLOUD=local, aws, azure, gcp or static)
 .PHONY: provision user-data site plan show-plan deploy rollback scale rotate move backup restore releases smoke status \
 	logs monitoring dashboard ssh down destroy drift scan maintenance audit audit-hosts
-provision: engine ## create the machines (NODES=)
-	@bin/images $(if $(filter local,$(CLOUD)),host-ready:$(RELEASE))
-	@bin/play provision
+provision: $(if $(filter local,$(CLOUD)),engine,tools) ## create the machines (NODES=; at a cloud see docs/clouds.md; CHECK=1 only shows)
+	@$(if $(filter local,$(CLOUD)),bin/images host-ready:$(RELEASE),true)
+	@bin/play provision $(if $(CHECK),--check)
 
 user-data: tools ## what a cloud's machines are told for their first boot, and the host keys that they will have
 	@bin/play user-data
@@ -130,7 +133,7 @@ ssh: tools ## a shell on HOST=m1
 down: ## remove everything of this checkout: machines, networks, volumes, registry
 	@bin/down
 
-destroy: tools ## remove the machines of ENV at CLOUD
+destroy: tools ## remove the machines of ENV at CLOUD (DISKS=remove: a cloud's disks with data, too)
 	@bin/play destroy
 
 ##@ Build
@@ -167,7 +170,8 @@ clean: down ## also remove this checkout's images, tools and reports
 	@bin/clean
 
 ##@ Check
-.PHONY: check lint types unit test-processes test-web test-postgresql test-browser test-previous coverage test-infra test-images molecule test-fleet test-faults test-restore test-vm
+.PHONY: check lint types unit test-processes test-web test-postgresql test-browser test-previous coverage test-infra \
+	test-images test-cloud molecule test-fleet test-faults test-restore test-vm
 check: lint types unit test-infra ## linters, types, unit tests: under two minutes
 
 lint: engine ## ruff, yamllint, ansible-lint, shellcheck, hadolint, the Jenkinsfile
@@ -201,6 +205,9 @@ coverage: engine ## lines and branches of the application that unit, process, pa
 test-infra: engine ## tests of roles, templates, Jenkinsfile and inventories
 	@bin/images base:trixie
 	@bin/pytest infra -q -n 3 tests/infra tests/inventories
+
+test-cloud: tools ## provision, scale, destroy and faults at stand-ins for AWS and GCP, side by side
+	@bin/pytest cloud -q -s -n 2 --dist loadfile tests/cloud
 
 test-images: images ## the built images: rights, contents, the same layers again; the alerts' own tests
 	@bin/images prometheus cars

@@ -29,6 +29,7 @@ LEFT_OUT = [
             "bench",
             "browser",
             "cars",
+            "cloud",
             "fleet",
             "images",
             "infra",

@@ -48,6 +48,9 @@ INHERITED = (
     "ACTION",
     "ENVIRONMENT",
     "DRY_RUN",
+    "AGREED",
+    "DISKS",
+    "CHECK",
 )
 
 

@@ -32,6 +32,7 @@ ORDER = [
     "test-previous",
     "molecule",
     "test-infra",
+    "test-cloud",
     "images",
     "bundle",
     "sbom",

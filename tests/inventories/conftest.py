@@ -408,8 +408,12 @@ def checkout(tmp_path: Path, world: World) -> Path:
     (tmp_path / "bin").mkdir()
     for name in ("_env", "play"):
         shutil.copy(ROOT / "bin" / name, tmp_path / "bin" / name)
-    (tmp_path / ".venv").mkdir()
-    (tmp_path / ".venv" / "bin").symlink_to(world.tools)
+    if world.tools == World.tools:
+        # The whole of it: a link to its programs alone would start the system's Python.
+        (tmp_path / ".venv").symlink_to(sys.prefix)
+    else:
+        (tmp_path / ".venv").mkdir()
+        (tmp_path / ".venv" / "bin").symlink_to(world.tools)
     return tmp_path
 
 

@@ -28,8 +28,7 @@ def tree(tmp_path: Path) -> Path:
     (tmp_path / "bin").mkdir()
     for name in ("_env", "play"):
         shutil.copy(ROOT / "bin" / name, tmp_path / "bin" / name)
-    (tmp_path / ".venv").mkdir()
-    (tmp_path / ".venv" / "bin").symlink_to(Path(sys.executable).parent)
+    (tmp_path / ".venv").symlink_to(sys.prefix)
     (tmp_path / "machines.json").write_text(json.dumps({"machines": MACHINES}))
     return tmp_path
 

@@ -147,7 +147,8 @@ class CallbackModule(CallbackBase):
             reason = str(values.get("msg", "no message")).strip()
             failed = [item for item in values.get("results", []) if item.get("failed")]
             if failed:
-                reason = str(failed[0].get("msg", reason))
+                # Each cause once: what a loop is about may fail for different ones.
+                reason = "\n".join({str(item.get("msg", reason)): None for item in failed})
             if values.get("stderr"):
                 reason += f" / {str(values['stderr']).strip().splitlines()[-1]}"
         self.say(f"  {word}  {self.task}  ({self.short(result._host.get_name())})", "31;1")

@@ -1,0 +1,119 @@
+"""Says whose account at the cloud a run would act on, or in one sentence why it can't."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Any
+
+import requests
+
+MISSING_AWS = (
+    "there are no AWS credentials: set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY,"
+    " or run on a machine that has a role"
+)
+MISSING_GCP = (
+    "there are no GCP credentials: set GCP_AUTH_KIND to application, serviceaccount (with"
+    " GCP_SERVICE_ACCOUNT_FILE), machineaccount or accesstoken (with GCP_ACCESS_TOKEN)"
+)
+SCOPES = ["https://www.googleapis.com/auth/compute"]
+SECONDS = 20
+
+
+# Each cloud's client is imported where it is used: it takes half a second.
+def at_aws() -> str:
+    """Return the account, the region and who asks.
+
+    Raises:
+        ValueError: it can't be told; the message says why and what mends it.
+    """
+    import boto3
+    from botocore.config import Config
+    from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, ProfileNotFound
+
+    try:
+        session = boto3.Session()
+        if session.get_credentials() is None:
+            raise ValueError(MISSING_AWS)
+        # As the inventory takes it.
+        region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
+        if not region:
+            raise ValueError("no region is named: set AWS_REGION, as eu-central-1")
+        patience = Config(connect_timeout=10, read_timeout=SECONDS)
+        asked: Any = session.client("sts", region_name=region, config=patience)
+        answer = asked.get_caller_identity()
+    except ProfileNotFound as error:
+        raise ValueError(f"{error}: set AWS_PROFILE to one of ~/.aws/config") from None
+    except NoCredentialsError:
+        raise ValueError(MISSING_AWS) from None
+    except ClientError as error:
+        said = error.response["Error"]
+        raise ValueError(
+            f"AWS does not take these credentials ({said['Code']}: {said['Message']}):"
+            " get new ones, or set another AWS_PROFILE"
+        ) from None
+    except BotoCoreError as error:
+        raise ValueError(f"AWS does not answer: {error}") from None
+    return f"AWS account {answer['Account']}, {region}, as {answer['Arn']}"
+
+
+def google_credentials() -> Any:
+    """Return what GCP_AUTH_KIND names, as Google's modules take it."""
+    import google.auth
+    import google.auth.compute_engine
+    import google.oauth2.credentials
+    import google.oauth2.service_account
+
+    # Classes without types.
+    of_account: Any = google.oauth2.service_account.Credentials
+    of_machine: Any = google.auth.compute_engine.Credentials
+    of_bearer: Any = google.oauth2.credentials.Credentials
+    kind, file = os.environ.get("GCP_AUTH_KIND"), os.environ.get("GCP_SERVICE_ACCOUNT_FILE")
+    token = os.environ.get("GCP_ACCESS_TOKEN")
+    if kind == "application":
+        return google.auth.default(scopes=SCOPES)[0]
+    if kind == "serviceaccount" and file:
+        return of_account.from_service_account_file(file, scopes=SCOPES)
+    if kind == "machineaccount":
+        return of_machine()
+    if kind == "accesstoken" and token:
+        return of_bearer(token)
+    raise ValueError(MISSING_GCP)
+
+
+def at_gcp() -> str:
+    """Return the project.
+
+    Raises:
+        ValueError: it can't be told; the message says why and what mends it.
+    """
+    from google.auth.exceptions import GoogleAuthError
+    from google.auth.transport.requests import AuthorizedSession
+
+    authorized: Any = AuthorizedSession
+    project = os.environ.get("GCP_PROJECT")
+    if not project:
+        raise ValueError("no project is named: set GCP_PROJECT to the project of the machines")
+    url = f"https://compute.googleapis.com/compute/v1/projects/{project}"
+    try:
+        # A refused token is refused; the client would ask for another one first.
+        session = authorized(google_credentials(), refresh_status_codes=())
+        answer = session.get(url, timeout=SECONDS)
+        if answer.ok:
+            return f"GCP project {answer.json()['name']}"
+        said = answer.json()["error"]["message"]
+    except GoogleAuthError as error:
+        raise ValueError(f"there are no GCP credentials that can be used: {error}") from None
+    except (OSError, KeyError, requests.RequestException) as error:
+        raise ValueError(f"GCP does not answer: {error}") from None
+    raise ValueError(
+        f"GCP does not take these credentials for {project} ({answer.status_code}: {said}):"
+        " get new ones, or set another GCP_PROJECT"
+    )
+
+
+if __name__ == "__main__":
+    try:
+        print({"aws": at_aws, "gcp": at_gcp}[os.environ["BEANFT_PROVIDER"]]())
+    except ValueError as problem:
+        sys.exit(f"beanft: {problem}")

@@ -1,0 +1,1 @@
+"""Operations at clouds that are stood in for, on loopback."""

@@ -1,0 +1,100 @@
+"""What a fleet is said to be, what becomes of it, and what can't be."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import ModuleType
+from typing import Any
+
+import pytest
+from ansible.errors import AnsibleFilterError
+
+Load = Callable[[str], ModuleType]
+ONE: dict[str, Any] = {"m": {"groups": ["managers", "edge"]}}
+
+
+@pytest.fixture
+def filters(plugin: Load) -> dict[str, Callable[..., Any]]:
+    """The filters by name."""
+    return dict(plugin("filter/fleet").FilterModule().filters())
+
+
+def test_a_fleet_becomes_machines(filters: dict[str, Callable[..., Any]]) -> None:
+    fleet = {
+        "m": {"groups": ["managers", "edge"], "count": 3, "size": "medium"},
+        "w": {"groups": ["workers"], "count": 0},
+        "d": {"groups": ["data"], "disk_gb": 60},
+    }
+    machines = filters["fleet_machines"](fleet, "staging")
+    assert [machine["name"] for machine in machines] == [
+        "beanft-staging-m1",
+        "beanft-staging-m2",
+        "beanft-staging-m3",
+        "beanft-staging-d1",
+    ]
+    assert machines[1] == {
+        "name": "beanft-staging-m2",
+        "short": "m2",
+        "zone": 1,
+        "groups": ["managers", "edge"],
+        "size": "medium",
+        "disk_gb": 30,
+        "has_data": False,
+    }
+    assert [machine["has_data"] for machine in machines] == [True, False, False, True]
+
+
+@pytest.mark.parametrize(
+    ("fleet", "sentence"),
+    [
+        (None, "described by nothing"),
+        ({}, "described by nothing"),
+        ({"m-1": ONE["m"]}, "'m-1' is no beginning of machines' names"),
+        ({"m": {}}, "m has no groups"),
+        ({"m": {"groups": ["manager"]}}, r"groups of m are \['manager'\]: a list of managers"),
+        ({"m": {**ONE["m"], "number": 3}}, "m has 'number': it can have groups, count"),
+        ({"m": {**ONE["m"], "count": "3"}}, "count of m is '3': a whole number"),
+        ({"m": {**ONE["m"], "count": True}}, "count of m is True: a whole number"),
+        ({"m": {**ONE["m"], "disk_gb": 5}}, "disk_gb of m is 5: a whole number, 10 or more"),
+        ({"m": {**ONE["m"], "size": "huge"}}, "size of m is 'huge': small, medium, large"),
+        ({"m": {**ONE["m"], "count": 2}}, "2 managers: 1, 3 or 5"),
+        ({**ONE, "d": {"groups": ["data"], "count": 2}}, "2 machines with data"),
+        ({"m": {"groups": ["managers"]}}, "no machine in the group edge"),
+    ],
+)
+def test_a_fleet_that_can_not_be_is_refused_in_words(
+    filters: dict[str, Callable[..., Any]], fleet: Any, sentence: str
+) -> None:
+    with pytest.raises(AnsibleFilterError, match=sentence):
+        filters["fleet_machines"](fleet, "staging")
+
+
+def test_changes_are_said_a_line_each(filters: dict[str, Callable[..., Any]]) -> None:
+    wanted = filters["fleet_machines"]({**ONE, "w": {"groups": ["workers"]}}, "staging")
+    changes = filters["fleet_changes"]
+    assert changes(wanted, {}, [], False) == [
+        "make    network",
+        "make    beanft-staging-m1, small, 30 GB: managers, edge",
+        "make    beanft-staging-w1, small, 30 GB: workers",
+        "make    fixed address of beanft-staging-m1",
+    ]
+    m1, w1, w2 = (f"beanft-staging-{name}" for name in ("m1", "w1", "w2"))
+    assert changes(wanted, {m1: "running", w1: "pending"}, [m1], True) == []
+    assert changes(wanted, {m1: "running", w1: "stopped", w2: "running"}, [m1, w2], True) == [
+        f"start   {w1}",
+        f"remove  {w2}",
+        f"remove  fixed address of {w2}",
+    ]
+    assert changes([], {m1: "stopped"}, [m1], True) == [
+        f"remove  {m1}",
+        f"remove  fixed address of {m1}",
+        "remove  network",
+    ]
+    assert changes([], {}, [], False) == []
+
+
+def test_each_zone_gets_a_part_of_the_network(filters: dict[str, Callable[..., Any]]) -> None:
+    subnets = filters["fleet_subnets"]
+    assert subnets("10.60.0.0/16", 3) == ["10.60.0.0/20", "10.60.16.0/20", "10.60.32.0/20"]
+    with pytest.raises(AnsibleFilterError, match=r"'10.60.1.0/16' is no network"):
+        subnets("10.60.1.0/16", 3)
