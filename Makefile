@@ -48,7 +48,7 @@ test: ## everything that proves it: check, pages, API, roles, a fleet (needs roo
 
 ##@ Operate (ENV=local, staging or production; CLOUD=local, aws, azure, gcp or static)
 .PHONY: provision user-data site plan show-plan deploy rollback scale rotate move backup restore releases smoke status \
-	logs monitoring dashboard ssh down destroy drift scan maintenance audit audit-hosts
+	logs monitoring jenkins dashboard ssh down destroy drift scan maintenance audit audit-hosts
 provision: engine ## create the machines (NODES=)
 	@bin/images $(if $(filter local,$(CLOUD)),host-ready:$(RELEASE))
 	@bin/play provision
@@ -115,6 +115,9 @@ logs: tools ## logs of SERVICE=web, api, worker or edge (TAIL=100), or all about
 
 monitoring: engine ## Prometheus and Alertmanager on group monitoring (local: make up MONITORING=1)
 	@bin/monitoring
+
+jenkins: tools ## a Jenkins controller and agents on group jenkins
+	@bin/play jenkins
 
 dashboard: tools ## a tunnel to what Prometheus sees, on 127.0.0.1:PORT=9090
 	@PORT=$(PORT) bin/dashboard

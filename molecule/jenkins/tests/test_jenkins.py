@@ -1,0 +1,260 @@
+"""What a user of roles jenkins and jenkins_agent gets: a controller of pinned files, and machines that it can go to.
+
+The war is a stand-in, which says so: what a real Jenkins makes of its configuration is not shown here.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from helpers import ROOT, apply, machine, playbook
+from testinfra.host import Host
+
+testinfra_hosts = ["m1", "m2"]  # Debian 12 and 13
+EVIDENCE = [
+    "journalctl --unit jenkins --lines 20 --no-pager",
+    "systemctl status jenkins --no-pager",
+]
+STATE = Path(os.environ["MOLECULE_EPHEMERAL_DIRECTORY"])
+KNOWN = "/var/tmp/known-agent"  # noqa: S108 - on a machine of the test
+HOME, SECRETS = "/var/lib/jenkins", "/etc/jenkins/secrets"
+PASSWORD = "a-password-of-a-test"  # noqa: S105 - as its name says
+FILES = Path(__file__).resolve().parents[1] / "files"
+
+
+def address(host: Host) -> str:
+    """Return a machine's address."""
+    return str(host.check_output("ip -4 -oneline address show dev eth0").split()[3].split("/")[0])
+
+
+def variables(version: str = "2.516.3", mirror: str | None = None, **more: Any) -> dict[str, Any]:
+    """Return what the scenario gives the role, with another version or more."""
+    pins = json.loads((STATE / "jenkins-pins.json").read_text())[version]
+    return {
+        **pins,
+        "jenkins_mirror": f"http://{address(machine('m1'))}:8099/{mirror or version}",
+        "jenkins_passwords": {"admin": PASSWORD},
+        "jenkins_heap_mb": 64,
+        "jenkins_start_seconds": 30,
+        "jenkins_credential_files": {"beanft-staging": str(FILES / "make_mirror.py")},
+        **more,
+    }
+
+
+def login(host: Host) -> dict[str, str]:
+    """Return what the stand-in says of itself, by the first word of each line."""
+    fetch = "import urllib.request as u; print(u.urlopen('http://127.0.0.1:8080/login', timeout=10).read().decode())"
+    said = host.check_output("python3 -c %s", fetch)
+    assert said.startswith("This is a stand-in for Jenkins and no Jenkins")
+    return {line.split(" ", 1)[0]: line.partition(" ")[2] for line in said.splitlines()}
+
+
+def test_it_serves_the_pinned_version_on_the_loopback(host: Host) -> None:
+    assert login(host)["version"] == "2.516.3"
+    listens = host.check_output("ss --listening --tcp --numeric --no-header sport = :8080")
+    assert (
+        re.findall(r"(\S+):8080 ", listens) == ["[::ffff:127.0.0.1]"] or "127.0.0.1:8080" in listens
+    )
+    assert "0.0.0.0:8080" not in listens
+    assert "*:8080" not in listens
+
+
+def test_it_reads_its_configuration_and_secrets_and_others_do_not(host: Host) -> None:
+    said = login(host)
+    assert said["plugins"] == "git.jpi mailer.jpi stand-in.jpi"
+    assert said["configuration"] == "jenkins.yaml"
+    secrets = {"agent-key", "credential-beanft-staging", "password-admin"}
+    assert secrets <= set(said["secrets"].split())
+    for name in secrets:
+        assert host.run("runuser -u nobody -- cat %s/%s", SECRETS, name).rc != 0
+    assert host.file(f"{SECRETS}/password-admin").content_string == PASSWORD
+    assert (
+        host.file(f"{SECRETS}/credential-beanft-staging").content
+        == (FILES / "make_mirror.py").read_bytes()
+    )
+    # They are in the files alone.
+    written = host.check_output(
+        "cat /etc/jenkins/casc/jenkins.yaml /etc/systemd/system/jenkins.service"
+    )
+    assert PASSWORD not in written
+    assert PASSWORD not in host.check_output("ps -e -o args")
+    casc = yaml.safe_load(host.file("/etc/jenkins/casc/jenkins.yaml").content_string)
+    assert casc["jenkins"]["securityRealm"]["local"]["users"] == [
+        {"id": "admin", "password": "${readFile:/etc/jenkins/secrets/password-admin}"}
+    ]
+
+
+def test_it_may_do_little(host: Host) -> None:
+    pid = host.check_output("systemctl show --property MainPID --value jenkins").strip()
+    fields = dict(
+        line.split(":\t", 1)
+        for line in host.check_output("cat /proc/%s/status", pid).splitlines()
+        if ":\t" in line
+    )
+    assert "0" not in fields["Uid"].split()
+    assert int(fields["CapBnd"], 16) == 0
+    assert fields["NoNewPrivs"] == "1"
+    assert host.check_output("systemctl show --property MemoryMax --value jenkins") == str(
+        (64 + 768) * 2**20
+    )
+    # Its home and nothing else.
+    touch = "nsenter --target %s --mount -- touch %s/test-of-rights"
+    assert host.run(touch, pid, HOME).rc == 0
+    for place in ("/opt/jenkins", "/etc/jenkins/secrets", "/var/lib"):
+        assert "Read-only" in host.run(touch, pid, place).stderr
+    host.check_output("rm %s/test-of-rights", HOME)
+
+
+def test_it_is_there_after_a_boot_and_after_it_was_killed(host: Host) -> None:
+    assert host.service("jenkins").is_enabled
+    host.check_output("systemctl kill --signal KILL jenkins")
+    ask = "import urllib.request as u; u.urlopen('http://127.0.0.1:8080/login')"
+    answers = f'until python3 -c "{ask}"; do sleep 1; done'
+    assert host.run("timeout 40 bash -c %s", answers).rc == 0
+
+
+def test_the_controller_gets_to_its_agent_whose_host_key_it_knows(host: Host) -> None:
+    agent = machine("m1" if host.backend.get_pytest_id() == "ssh://m2" else "m2")
+    key = agent.file("/etc/ssh/ssh_host_ed25519_key.pub").content_string
+    where = address(agent)
+    known = f"{where} {' '.join(key.split()[:2])}"
+    ssh = (
+        "runuser -u jenkins -- ssh -i %s/agent-key -o StrictHostKeyChecking=yes -o UserKnownHostsFile=%s"
+        " -o BatchMode=yes jenkins-agent@%s %s"
+    )
+    host.check_output("printf '%%s\\n' %s > %s; chmod 0644 %s", known, KNOWN, KNOWN)
+    try:
+        said = host.check_output(
+            ssh,
+            SECRETS,
+            KNOWN,
+            where,
+            "java -version 2>&1; git --version; id -un; pwd",
+        )
+        assert re.search(r"openjdk version \"(17|21)\.", said)
+        assert "git version" in said
+        assert said.splitlines()[-2:] == ["jenkins-agent", "/var/lib/jenkins-agent"]
+        # Another machine at its address is no agent.
+        other = known.replace(
+            known.split()[2],
+            host.file("/etc/ssh/ssh_host_ed25519_key.pub").content_string.split()[1],
+        )
+        host.check_output("printf '%%s\\n' %s > %s", other, KNOWN)
+        refused = host.run(ssh, SECRETS, KNOWN, where, "true")
+        assert refused.rc != 0
+        assert "HOST IDENTIFICATION HAS CHANGED" in refused.stderr
+    finally:
+        host.check_output("rm %s", KNOWN)
+
+
+def test_playbook_makes_the_others_of_the_group_agents(tmp_path: Path) -> None:
+    """With the host keys that are on the machines."""
+    target = machine("m1")
+    prefix = f"{os.environ['BEANFT_CHECKOUT']}-{os.environ['BEANFT_ENVIRONMENT']}"
+    group = tmp_path / "jenkins.yml"
+    names = {f"{prefix}-m1": None, f"{prefix}-m2": None}
+    group.write_text(yaml.safe_dump({"jenkins": {"hosts": names}}))
+    try:
+        run = playbook(
+            ROOT / "ansible/playbooks/jenkins.yml",
+            "--inventory",
+            str(group),
+            "--extra-vars",
+            # Where an engine is on the machine, whichever scenario came before, they would be in its group.
+            json.dumps(variables(jenkins_agent_groups=[])),
+        )
+        assert run.messages == []
+        assert run.changed == {
+            "m1": ["jenkins : Configuration as code", "jenkins : Restart Jenkins"]
+        }
+        casc = yaml.safe_load(target.file("/etc/jenkins/casc/jenkins.yaml").content_string)
+        (node,) = [entry["permanent"] for entry in casc["jenkins"]["nodes"]]
+        key = machine("m2").file("/etc/ssh/ssh_host_ed25519_key.pub").content_string.split()
+        launcher = node["launcher"]["ssh"]
+        assert node["name"] == f"{prefix}-m2"
+        assert launcher["host"] == address(machine("m2"))
+        assert launcher["sshHostKeyVerificationStrategy"] == {
+            "manuallyProvidedKeyVerificationStrategy": {"key": " ".join(key[:2])}
+        }
+    finally:
+        assert apply("jenkins", target="*-m1", variables=variables()).messages == []
+
+
+def test_upgrade_and_downgrade_are_a_version() -> None:
+    target = machine("m2")
+    try:
+        run = apply("jenkins", target="*-m2", variables=variables("2.528.1"))
+        assert run.messages == []
+        assert run.changed["m2"] == [
+            "jenkins : War and plugins",
+            "jenkins : Unit",
+            "jenkins : Restart Jenkins",
+        ]
+        assert login(target)["version"] == "2.528.1"
+        assert "2.528.1" in target.file(f"{HOME}/plugins/git.jpi").content_string
+    finally:
+        run = apply("jenkins", target="*-m2", variables=variables())
+    assert run.messages == []
+    assert login(target)["version"] == "2.516.3"
+    assert "2.516.3" in target.file(f"{HOME}/plugins/git.jpi").content_string
+
+
+def test_a_changed_byte_is_refused_and_what_runs_goes_on() -> None:
+    target = machine("m1")
+    before = login(target)
+    run = apply("jenkins", target="*-m1", variables=variables("2.528.1", mirror="spoiled"))
+    assert run.code != 0
+    assert run.changed == {}
+    assert "plugin mailer 1 from http://" in run.messages[0]
+    assert "is refused, and nothing is changed" in run.messages[0]
+    assert login(target) == before
+    assert not target.file("/opt/jenkins/jenkins-2.528.1.war").exists
+
+
+def test_home_comes_back_from_its_archive() -> None:
+    target = machine("m2")
+    target.check_output("runuser -u jenkins -- bash -c 'echo kept > %s/a-job'", HOME)
+    try:
+        assert apply("jenkins", target="*-m2", tasks_from="backup").messages == []
+        listed = target.check_output("tar -tzf /var/backups/jenkins/home.tar.gz")
+        assert "a-job" in listed
+        assert "workspace" not in listed
+        assert target.file("/var/backups/jenkins/home.tar.gz").mode == 0o600
+        target.check_output("rm %s/a-job", HOME)
+        assert apply("jenkins", target="*-m2", tasks_from="restore").messages == []
+        restored = target.file(f"{HOME}/a-job")
+        assert (restored.content_string, restored.user) == ("kept\n", "jenkins")
+        # And it is the controller of before, but for what was lost.
+        run = apply("jenkins", target="*-m2", variables=variables())
+        assert (run.messages, run.changed) == ([], {})
+        assert login(target)["plugins"] == "git.jpi mailer.jpi stand-in.jpi"
+    finally:
+        target.check_output("rm -rf %s/a-job %s.before_* /var/backups/jenkins", HOME, HOME)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        ({"jenkins_version": ""}, "jenkins_version is no version as 2.516.3"),
+        ({"jenkins_war_sha256": "abc"}, "jenkins_war_sha256 is no SHA-256"),
+        ({"jenkins_passwords": {"admin": "short"}}, "admin has a password of less than 16 characters"),
+        ({"jenkins_passwords": {}}, "jenkins_passwords has nobody with a password who may administer"),
+        ({"jenkins_permissions": {"admin": ["Overall/Administer"], "anonymous": ["Overall/Read"]}},
+         "anonymous may do something"),
+        ({"jenkins_nodes": [{"name": "a", "host": "192.0.2.1", "host_key": "none"}]},
+         "a in jenkins_nodes has no host key"),
+        ({"jenkins_credential_files": {"beanft-staging": "/absent"}}, "beanft-staging is to be made of /absent"),
+    ],
+    ids=["version", "checksum", "password", "nobody", "anonymous", "node", "credential"],
+)  # fmt: skip
+def test_what_would_not_work_is_refused(wrong: dict[str, Any], words: str) -> None:
+    run = apply("jenkins", target="*-m1", variables=variables(**wrong))
+    assert run.code != 0
+    assert run.changed == {}
+    assert words in run.messages[0]
