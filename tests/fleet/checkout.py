@@ -47,6 +47,7 @@ INHERITED = (
     "ACTION",
     "ENVIRONMENT",
     "DRY_RUN",
+    "JENKINS_MIRROR",
 )
 
 

@@ -1,13 +1,14 @@
 """Guards the controller's configuration as code: only keys that its plugins document, and no secret in it.
 
 Jenkins refuses to start on a key that it does not know. Which there are is said by the documentation of
-Configuration as Code, matrix-auth, ssh-slaves, ssh-credentials, plain-credentials, job-dsl and mailer; KEYS is what
-of that is used here.
+Configuration as Code, matrix-auth, ssh-slaves, ssh-credentials, plain-credentials, git-client, job-dsl and mailer;
+KEYS is what of that is used here.
 """
 
 from __future__ import annotations
 
 import importlib.util
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
@@ -83,7 +84,14 @@ KEYS: Shape = {
             ]
         }
     },
-    "security": {"globalJobDslSecurityConfiguration": {"useScriptSecurity": bool}},
+    "security": {
+        "globalJobDslSecurityConfiguration": {"useScriptSecurity": bool},
+        "gitHostKeyVerificationConfiguration": {
+            "sshHostKeyVerificationStrategy": {
+                "manuallyProvidedKeyVerificationStrategy": {"approvedHostKeys": str}
+            }
+        },
+    },
     "unclassified": {"location": {"url": str, "adminAddress": str}, "mailer": {"smtpHost": str}},
     "jobs": [{"script": str}],
 }
@@ -172,7 +180,8 @@ def test_secrets_are_files(text: str, case: dict[str, Any]) -> None:
             if kind == "file":
                 found.append(said["secretBytes"])
             else:
-                assert said["scope"] == "SYSTEM"
+                # No build gets the key of the agents; the repository's is there to be used by them.
+                assert said["scope"] == {"jenkins-agents": "SYSTEM", "beanft-repository": "GLOBAL"}[said["id"]]
                 found.append(said["privateKeySource"]["directEntry"]["privateKey"])
     assert all(
         value.startswith("${readFile") and "/etc/jenkins/secrets/" in value for value in found
@@ -190,10 +199,25 @@ def test_agents_and_jobs_are_those_that_were_asked_for() -> None:
         strategy = launcher["sshHostKeyVerificationStrategy"]
         assert launcher["host"] == asked["host"]
         assert strategy == {"manuallyProvidedKeyVerificationStrategy": {"key": asked["host_key"]}}
-    scripts = " ".join(job["script"] for job in content["jobs"])
-    for path in (ROOT / "jenkins").glob("*.Jenkinsfile"):
-        assert f"scriptPath('jenkins/{path.name}')" in scripts
-    assert scripts.count("https://git.example.org/beanft.git") == 3
+    many, *others = [job["script"] for job in content["jobs"]]
+    assert "noTags(false)" in many
+    scheduled = sorted((ROOT / "jenkins").glob("*.Jenkinsfile"))
+    assert len(others) == len(scheduled) == 2
+    for path, script in zip(scheduled, others, strict=True):
+        assert f"scriptPath('jenkins/{path.name}')" in script
+        # By its file's clock before its file has ever been read.
+        clock = re.search(r"cron\('([^']+)'\)", path.read_text(encoding="utf-8"))
+        assert clock
+        assert f"spec('{clock[1]}')" in script
+    for script in (many, *others):
+        assert script.count(case["jenkins_repository"]) == 1
+        assert script.count("'beanft-repository'") == 1
+        # Configuration as Code would put something else in its place.
+        assert "${" not in script
+    keys = content["security"]["gitHostKeyVerificationConfiguration"][
+        "sshHostKeyVerificationStrategy"
+    ]["manuallyProvidedKeyVerificationStrategy"]
+    assert keys["approvedHostKeys"].splitlines() == case["jenkins_repository_host_keys"]
     # Without a repository there is none.
     assert "jobs" not in yaml.safe_load(str(RENDERER.render(TEMPLATE, CASES[0])))
 
