@@ -181,7 +181,10 @@ def test_secrets_are_files(text: str, case: dict[str, Any]) -> None:
                 found.append(said["secretBytes"])
             else:
                 # No build gets the key of the agents; the repository's is there to be used by them.
-                assert said["scope"] == {"jenkins-agents": "SYSTEM", "beanft-repository": "GLOBAL"}[said["id"]]
+                assert (
+                    said["scope"]
+                    == {"jenkins-agents": "SYSTEM", "beanft-repository": "GLOBAL"}[said["id"]]
+                )
                 found.append(said["privateKeySource"]["directEntry"]["privateKey"])
     assert all(
         value.startswith("${readFile") and "/etc/jenkins/secrets/" in value for value in found

@@ -110,6 +110,18 @@ def test_a_mirror_that_is_not_whole_is_refused(mirror: Path) -> None:
     assert "SHA256SUMS can't be read" in pins(mirror, code=1)
 
 
+def test_what_is_no_mirror_is_refused_before_anything_is_done(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [ROOT / "bin/jenkins"],
+        env={"PATH": os.environ["PATH"], "ENV": "jenkins", "JENKINS_MIRROR": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert f"JENKINS_MIRROR={tmp_path} is no mirror: it needs war/jenkins.war" in done.stderr
+
+
 @pytest.mark.parametrize(
     ("version", "wanted", "is_older"),
     [

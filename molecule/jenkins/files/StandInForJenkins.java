@@ -8,8 +8,9 @@ import java.nio.file.Path;
 import java.nio.file.Paths;
 
 /**
- * A stand-in for Jenkins, for the test of role jenkins: no Jenkins. It understands the options with which the unit starts
- * the war, reads what Jenkins would read, and says so at /login, with the header by which Jenkins tells its version.
+ * A stand-in for Jenkins, for the test of role jenkins: no Jenkins. It understands the options with which the unit
+ * starts the war, reads what Jenkins would read, and says so at /login, with the header by which Jenkins tells its
+ * version.
  */
 public class StandInForJenkins {
     private static String option(String[] arguments, String name, String otherwise) {

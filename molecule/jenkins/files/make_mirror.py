@@ -15,16 +15,22 @@ from pathlib import Path
 CLASS = "StandInForJenkins"
 
 
+def archive(path: Path, attributes: dict[str, str], members: dict[str, bytes]) -> None:
+    """Write an archive with a manifest, the same bytes each time."""
+    lines = [f"{name}: {value}\r\n" for name, value in attributes.items()]
+    manifest = "".join(["Manifest-Version: 1.0\r\n", *lines, "\r\n"]).encode()
+    with zipfile.ZipFile(path, "w") as file:
+        for name, content in {"META-INF/MANIFEST.MF": manifest, **members}.items():
+            file.writestr(zipfile.ZipInfo(name, (2026, 1, 1, 0, 0, 0)), content)
+
+
 def war(path: Path, classes: Path, version: str) -> None:
-    """Write a stand-in, the same bytes each time."""
-    members = {
-        "META-INF/MANIFEST.MF": f"Manifest-Version: 1.0\r\nMain-Class: {CLASS}\r\n\r\n".encode(),
+    """Write a stand-in for the war."""
+    program = {
         f"{CLASS}.class": (classes / f"{CLASS}.class").read_bytes(),
         "version": version.encode(),
     }
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, content in members.items():
-            archive.writestr(zipfile.ZipInfo(name, (2026, 1, 1, 0, 0, 0)), content)
+    archive(path, {"Main-Class": CLASS, "Jenkins-Version": version}, program)
 
 
 def main() -> None:
@@ -41,11 +47,14 @@ def main() -> None:
         war(place / "war/jenkins.war", classes, version)
         plugins = {"git": version, "mailer": "1", "stand-in": "1"}
         for name, of in plugins.items():
-            (place / f"plugins/{name}.hpi").write_text(f"a stand-in for plugin {name} {of}\n")
+            said = {"Short-Name": name, "Plugin-Version": of, "Jenkins-Version": "2.400"}
+            archive(place / f"plugins/{name}.hpi", said, {"stand-in": b"no plugin of Jenkins"})
 
         def checksum(name: str, place: Path = place) -> str:
             return hashlib.sha256((place / name).read_bytes()).hexdigest()
 
+        files = ["war/jenkins.war", *(f"plugins/{name}.hpi" for name in plugins)]
+        (place / "SHA256SUMS").write_text("".join(f"{checksum(name)}  {name}\n" for name in files))
         pins[version] = {
             "jenkins_version": version,
             "jenkins_war_sha256": checksum("war/jenkins.war"),
