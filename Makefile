@@ -198,7 +198,7 @@ coverage: engine ## lines and branches of the application that unit, process, pa
 	@bin/coverage
 
 test-infra: engine ## tests of roles, templates, Jenkinsfile and inventories
-	@bin/images base:trixie
+	@bin/images base:trixie lint
 	@bin/pytest infra -q -n 3 tests/infra tests/inventories
 
 test-images: images ## the built images: rights, contents, the same layers again; the alerts' own tests

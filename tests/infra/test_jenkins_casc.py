@@ -8,7 +8,9 @@ KEYS is what of that is used here.
 from __future__ import annotations
 
 import importlib.util
+import os
 import re
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
@@ -223,6 +225,23 @@ def test_agents_and_jobs_are_those_that_were_asked_for() -> None:
     assert keys["approvedHostKeys"].splitlines() == case["jenkins_repository_host_keys"]
     # Without a repository there is none.
     assert "jobs" not in yaml.safe_load(str(RENDERER.render(TEMPLATE, CASES[0])))
+
+
+def test_jobs_compile_with_the_groovy_of_jenkins(tmp_path: Path) -> None:
+    """Each script by itself; what a job may say is known to Jenkins alone."""
+    jobs = yaml.safe_load(str(RENDERER.render(TEMPLATE, CASES[1])))["jobs"]
+    tmp_path.chmod(0o755)
+    for number, job in enumerate(jobs):
+        path = tmp_path / f"Job{number}.groovy"
+        path.write_text(job["script"], encoding="utf-8")
+        path.chmod(0o644)
+    names = [f"Job{number}.groovy" for number in range(len(jobs))]
+    compiler = (
+        f"docker run --rm --network none --read-only --tmpfs /tmp -v {tmp_path}:/src:ro"
+        f" --entrypoint groovyc {os.environ['BEANFT_CHECKOUT']}/lint -d /tmp"
+    )
+    done = subprocess.run([*compiler.split(), *names], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Makes a mirror as role jenkins expects it: two stand-ins for the war, three files that stand in for plugins.
+"""Makes a mirror as role jenkins expects it: stand-ins for two wars and their plugins.
 
 make_mirror.py CLASSES FOLDER    prints the pins as JSON
 """
@@ -8,11 +8,32 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 import sys
 import zipfile
 from pathlib import Path
 
 CLASS = "StandInForJenkins"
+# What the role asks for, and one more.
+PLUGINS = (
+    "configuration-as-code",
+    "credentials-binding",
+    "git",
+    "job-dsl",
+    "junit",
+    "mailer",
+    "matrix-auth",
+    "pipeline-build-step",
+    "pipeline-input-step",
+    "pipeline-model-definition",
+    "plain-credentials",
+    "ssh-credentials",
+    "ssh-slaves",
+    "stand-in",
+    "timestamper",
+    "workflow-aggregator",
+    "workflow-multibranch",
+)
 
 
 def archive(path: Path, attributes: dict[str, str], members: dict[str, bytes]) -> None:
@@ -45,7 +66,7 @@ def main() -> None:
         (place / "war").mkdir(parents=True, exist_ok=True)
         (place / "plugins").mkdir(exist_ok=True)
         war(place / "war/jenkins.war", classes, version)
-        plugins = {"git": version, "mailer": "1", "stand-in": "1"}
+        plugins = {**dict.fromkeys(PLUGINS, "1"), "git": version}
         for name, of in plugins.items():
             said = {"Short-Name": name, "Plugin-Version": of, "Jenkins-Version": "2.400"}
             archive(place / f"plugins/{name}.hpi", said, {"stand-in": b"no plugin of Jenkins"})
@@ -65,14 +86,7 @@ def main() -> None:
         }
     # The same version with a changed byte.
     spoiled = folder / "spoiled"
-    for name in (
-        "war/jenkins.war",
-        "plugins/git.hpi",
-        "plugins/mailer.hpi",
-        "plugins/stand-in.hpi",
-    ):
-        (spoiled / name).parent.mkdir(parents=True, exist_ok=True)
-        (spoiled / name).write_bytes((folder / "2.528.1" / name).read_bytes())
+    shutil.copytree(folder / "2.528.1", spoiled, dirs_exist_ok=True)
     content = bytearray((spoiled / "plugins/mailer.hpi").read_bytes())
     content[3] ^= 1
     (spoiled / "plugins/mailer.hpi").write_bytes(content)

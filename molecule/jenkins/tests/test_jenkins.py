@@ -48,6 +48,11 @@ def variables(version: str = "2.516.3", mirror: str | None = None, **more: Any) 
     }
 
 
+def plugins() -> list[str]:
+    """Return the names of the plugins' files, as the stand-in lists them."""
+    return sorted(f"{plugin['name']}.jpi" for plugin in variables()["jenkins_plugins"])
+
+
 def login(host: Host) -> dict[str, str]:
     """Return what the stand-in says of itself, by the first word of each line."""
     fetch = "import urllib.request as u; print(u.urlopen('http://127.0.0.1:8080/login', timeout=10).read().decode())"
@@ -108,7 +113,7 @@ def test_another_certificate_is_taken_without_a_restart() -> None:
 
 def test_it_reads_its_configuration_and_secrets_and_others_do_not(host: Host) -> None:
     said = login(host)
-    assert said["plugins"] == "git.jpi mailer.jpi stand-in.jpi"
+    assert said["plugins"].split() == plugins()
     assert said["configuration"] == "jenkins.yaml"
     secrets = {"agent-key", "credential-beanft-staging", "password-admin"}
     assert secrets <= set(said["secrets"].split())
@@ -276,7 +281,7 @@ def test_home_comes_back_from_its_archive() -> None:
         # And it is the controller of before, but for what was lost.
         run = apply("jenkins", target="*-m2", variables=variables())
         assert (run.messages, run.changed) == ([], {})
-        assert login(target)["plugins"] == "git.jpi mailer.jpi stand-in.jpi"
+        assert login(target)["plugins"].split() == plugins()
     finally:
         target.check_output("rm -rf %s/a-job %s.before_* /var/backups/jenkins", HOME, HOME)
 
@@ -286,6 +291,7 @@ def test_home_comes_back_from_its_archive() -> None:
     [
         ({"jenkins_version": ""}, "jenkins_version is no version as 2.516.3"),
         ({"jenkins_war_sha256": "abc"}, "jenkins_war_sha256 is no SHA-256"),
+        ({"jenkins_plugins": []}, "jenkins_plugins lacks configuration-as-code, "),
         ({"jenkins_passwords": {"admin": "short"}}, "admin has a password of less than 16 characters"),
         ({"jenkins_passwords": {}}, "jenkins_passwords has nobody with a password who may administer"),
         ({"jenkins_permissions": {"admin": ["Overall/Administer"], "anonymous": ["Overall/Read"]}},
@@ -298,7 +304,10 @@ def test_home_comes_back_from_its_archive() -> None:
         ({"jenkins_repository": "https://git.example.org/x'); evil('"}, "jenkins_repository is no URL"),
         ({"jenkins_key_file": "/absent.pem"}, "/absent.pem (jenkins_certificate_file, jenkins_key_file) not found"),
     ],
-    ids=["version", "checksum", "password", "nobody", "anonymous", "node", "credential", "url", "repository", "key"],
+    ids=[
+        "version", "checksum", "plugins", "password", "nobody", "anonymous", "node", "credential", "url", "repository",
+        "key",
+    ],
 )  # fmt: skip
 def test_what_would_not_work_is_refused(wrong: dict[str, Any], words: str) -> None:
     run = apply("jenkins", target="*-m1", variables=variables(**wrong))
