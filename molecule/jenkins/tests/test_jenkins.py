@@ -24,6 +24,7 @@ EVIDENCE = [
 STATE = Path(os.environ["MOLECULE_EPHEMERAL_DIRECTORY"])
 KNOWN = "/var/tmp/known-agent"  # noqa: S108 - on a machine of the test
 HOME, SECRETS = "/var/lib/jenkins", "/etc/jenkins/secrets"
+ARCHIVE = "/var/backups/jenkins-of-a-test/home.tar.gz"
 PASSWORD = "a-password-of-a-test"  # noqa: S105 - as its name says
 FILES = Path(__file__).resolve().parents[1] / "files"
 
@@ -268,14 +269,15 @@ def test_a_changed_byte_is_refused_and_what_runs_goes_on() -> None:
 def test_home_comes_back_from_its_archive() -> None:
     target = machine("m2")
     target.check_output("runuser -u jenkins -- bash -c 'echo kept > %s/a-job'", HOME)
+    where = {"jenkins_archive": ARCHIVE}
     try:
-        assert apply("jenkins", target="*-m2", tasks_from="backup").messages == []
-        listed = target.check_output("tar -tzf /var/backups/jenkins/home.tar.gz")
+        assert apply("jenkins", target="*-m2", tasks_from="backup", variables=where).messages == []
+        listed = target.check_output("tar -tzf %s", ARCHIVE)
         assert "a-job" in listed
         assert "workspace" not in listed
-        assert target.file("/var/backups/jenkins/home.tar.gz").mode == 0o600
+        assert target.file(ARCHIVE).mode == 0o600
         target.check_output("rm %s/a-job", HOME)
-        assert apply("jenkins", target="*-m2", tasks_from="restore").messages == []
+        assert apply("jenkins", target="*-m2", tasks_from="restore", variables=where).messages == []
         restored = target.file(f"{HOME}/a-job")
         assert (restored.content_string, restored.user) == ("kept\n", "jenkins")
         # And it is the controller of before, but for what was lost.
@@ -283,7 +285,7 @@ def test_home_comes_back_from_its_archive() -> None:
         assert (run.messages, run.changed) == ([], {})
         assert login(target)["plugins"].split() == plugins()
     finally:
-        target.check_output("rm -rf %s/a-job %s.before_* /var/backups/jenkins", HOME, HOME)
+        target.check_output("rm -rf %s/a-job %s.before_* %s", HOME, HOME, ARCHIVE)
 
 
 @pytest.mark.parametrize(
