@@ -285,7 +285,7 @@ def test_home_comes_back_from_its_archive() -> None:
         assert (run.messages, run.changed) == ([], {})
         assert login(target)["plugins"].split() == plugins()
     finally:
-        target.check_output("rm -rf %s/a-job %s.before_* %s", HOME, HOME, ARCHIVE)
+        target.check_output("rm -rf %s/a-job %s.before_* %s", HOME, HOME, str(Path(ARCHIVE).parent))
 
 
 @pytest.mark.parametrize(
