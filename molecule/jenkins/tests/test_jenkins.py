@@ -106,7 +106,7 @@ def test_another_certificate_is_taken_without_a_restart() -> None:
         assert login(target)["version"] == "2.516.3"
         after = nginx(target)
         assert after[0] == main
-        assert not after[1] & workers
+        assert after[1] - workers
     finally:
         target.check_output("mv /root/before.pem %s", file)
         assert apply("jenkins", target="*-m2", variables=variables()).messages == []
