@@ -29,6 +29,7 @@ KEYS: Shape = {
         "systemMessage": str,
         "numExecutors": int,
         "mode": str,
+        "slaveAgentPort": int,
         "crumbIssuer": {"standard": {"excludeClientIPFromCrumb": bool}},
         "securityRealm": {"local": {"allowsSignup": bool, "users": [{"id": str, "password": str}]}},
         "authorizationStrategy": {
