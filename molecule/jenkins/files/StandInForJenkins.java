@@ -42,6 +42,8 @@ public class StandInForJenkins {
     }
 
     public static void main(String[] arguments) throws Exception {
+        // As Jenkins does before all else: where Java can't draw text, it does not start.
+        new java.awt.Font("SansSerif", java.awt.Font.PLAIN, 12).getFamily();
         String address = option(arguments, "httpListenAddress", "0.0.0.0");
         int port = Integer.parseInt(option(arguments, "httpPort", "8080"));
         Path home = Paths.get(System.getenv("JENKINS_HOME"));
