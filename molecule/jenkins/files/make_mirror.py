@@ -87,9 +87,9 @@ def main() -> None:
     # The same version with a changed byte.
     spoiled = folder / "spoiled"
     shutil.copytree(folder / "2.528.1", spoiled, dirs_exist_ok=True)
-    content = bytearray((spoiled / "plugins/mailer.hpi").read_bytes())
+    content = bytearray((spoiled / "plugins/git.hpi").read_bytes())
     content[3] ^= 1
-    (spoiled / "plugins/mailer.hpi").write_bytes(content)
+    (spoiled / "plugins/git.hpi").write_bytes(content)
     print(json.dumps(pins))
 
 
