@@ -302,7 +302,7 @@ def test_home_comes_back_from_its_archive() -> None:
 
 def test_what_would_not_work_is_refused() -> None:
     """All that is wrong is said at once."""
-    wrong = {
+    wrong: dict[str, Any] = {
         "jenkins_version": "",
         "jenkins_war_sha256": "abc",
         "jenkins_plugins": [],
