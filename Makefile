@@ -43,8 +43,9 @@ JSON ?=
 STATE ?=
 VERSION ?=
 ANY_REVISION ?=
+JENKINS_MIRROR ?=
 export ENV CLOUD NODES RELEASE TO AT BUNDLE SIGNERS CONFIRM LOCK_WAIT WATCH SECRET FROM ON MESSAGE FULL JSON TLS REQUEST \
-	MONITORING STATE VERSION RESULTS WHEN STACK AGREED DISKS
+	MONITORING STATE VERSION RESULTS WHEN STACK AGREED DISKS JENKINS_MIRROR
 
 ##@ The two that matter
 .PHONY: up test
@@ -56,7 +57,8 @@ test: ## everything that proves it: check, pages, API, roles, a fleet (needs roo
 
 ##@ Operate (ENV=local, staging or production; CLOUD=local, aws, azure, gcp or static)
 .PHONY: provision user-data site plan show-plan deploy rollback scale rotate move backup restore releases smoke status \
-	logs monitoring dashboard ssh down destroy drift scan maintenance audit audit-hosts
+	logs monitoring jenkins jenkins-up jenkins-backup jenkins-restore dashboard ssh down destroy drift scan maintenance \
+	audit audit-hosts
 provision: $(if $(filter local,$(CLOUD)),engine,tools) ## create the machines (NODES=; at a cloud see docs/clouds.md; CHECK=1 only shows)
 	@$(if $(filter local,$(CLOUD)),bin/images host-ready:$(RELEASE),true)
 	@bin/play provision $(if $(CHECK),--check)
@@ -123,6 +125,18 @@ logs: tools ## logs of SERVICE=web, api, worker or edge (TAIL=100), or all about
 
 monitoring: engine ## Prometheus and Alertmanager on group monitoring (local: make up MONITORING=1)
 	@bin/monitoring
+
+jenkins: tools ## a Jenkins controller and agents on group jenkins (JENKINS_MIRROR=folder or URL)
+	@bin/jenkins
+
+jenkins-up: engine ## the same on two local machines, ENV=jenkins, and its URL
+	@bin/jenkins-up
+
+jenkins-backup: tools ## archive the controller's home, beside its machine's disk where jenkins_archive says so
+	@bin/play jenkins-backup
+
+jenkins-restore: tools ## bring that home back
+	@bin/play jenkins-restore
 
 dashboard: tools ## a tunnel to what Prometheus sees, on 127.0.0.1:PORT=9090
 	@PORT=$(PORT) bin/dashboard
@@ -203,7 +217,7 @@ coverage: engine ## lines and branches of the application that unit, process, pa
 	@bin/coverage
 
 test-infra: engine ## tests of roles, templates, Jenkinsfile and inventories
-	@bin/images base:trixie
+	@bin/images base:trixie lint
 	@bin/pytest infra -q -n 3 tests/infra tests/inventories
 
 test-cloud: tools ## provision, scale, destroy and faults at stand-ins for AWS and GCP, side by side

@@ -11,7 +11,7 @@ import signal
 import string
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -61,12 +61,12 @@ class Vault:
         """Return the content."""
         return vault_file.read(self.path)
 
-    def ensure(self) -> list[str]:
-        """Make what is missing, and return what that was."""
+    def ensure(self, more: Iterable[str] = ()) -> list[str]:
+        """Make what is missing, and passwords of machines that not every environment has; return what that was."""
         with self.locked():
             made = self.ensure_password()
             content = self.read() if self.path.exists() else {}
-            missing = self.add_missing(content)
+            missing = self.add_missing(content, more)
             if missing and (self.state / COPY_MARK).exists():
                 raise VaultProblem(
                     f"the vault of {self.state.name} is a copy and lacks {', '.join(missing)}: run 'bin/vault ensure' "
@@ -88,7 +88,7 @@ class Vault:
         vault_file.replace(path, random_value().encode() + b"\n")
         return ["password"]
 
-    def add_missing(self, content: dict[str, Any]) -> list[str]:
+    def add_missing(self, content: dict[str, Any], more: Iterable[str]) -> list[str]:
         """Add to a vault's content what has to be in it, and return the names of that."""
         added = []
         if SECRET_KEY not in content.setdefault("secrets", {}):
@@ -97,7 +97,7 @@ class Vault:
         if not content.get(SIGNING_KEY):
             content[SIGNING_KEY] = signatures.make_key()
             added.append(SIGNING_KEY)
-        for name in MACHINE_SECRETS:
+        for name in (*MACHINE_SECRETS, *more):
             if name not in content.setdefault("machine_secrets", {}):
                 content["machine_secrets"][name] = random_value()
                 added.append(name)
@@ -230,7 +230,9 @@ def main() -> None:
     """Do what the command line says."""
     parser = argparse.ArgumentParser(prog="bin/vault", description="The secrets of ENV at CLOUD.")
     verbs = parser.add_subparsers(dest="verb", required=True)
-    verbs.add_parser("ensure", help="make what is missing")
+    verbs.add_parser("ensure", help="make what is missing").add_argument(
+        "names", nargs="*", help="passwords that have to be there, too"
+    )
     verbs.add_parser("show", help="names and fingerprints, never values")
     verbs.add_parser("edit", help="open it in $EDITOR")
     verbs.add_parser("rotate", help="a new value: random, or from the file FROM=").add_argument(
@@ -240,7 +242,7 @@ def main() -> None:
     vault = Vault(Path(os.environ["BEANFT_STATE"]))
     match options.verb:
         case "ensure":
-            made = vault.ensure()
+            made = vault.ensure(options.names)
             print(f"vault: made {', '.join(made)} in {vault.state}" if made else "vault: complete")
         case "show":
             for name, mark in vault.show():

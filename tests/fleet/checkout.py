@@ -51,6 +51,7 @@ INHERITED = (
     "AGREED",
     "DISKS",
     "CHECK",
+    "JENKINS_MIRROR",
 )
 
 

@@ -43,6 +43,7 @@ def test_the_first_of_three_local_machines_has_the_data(
         "_cloud_local_groups",
         cloud_local_data=data,
         cloud_local_monitoring=monitoring,
+        cloud_local_jenkins=False,
         cloud_local_nodes=nodes,
         _cloud_local_existing={},
     )

@@ -28,6 +28,9 @@ from ansible.plugins.loader import (  # type: ignore[import-untyped]
     test_loader,
 )
 from ansible.template import Templar, trust_as_template  # type: ignore[import-untyped]
+from ansible.utils.collection_loader import (  # type: ignore[import-untyped]
+    AnsibleCollectionConfig,
+)
 
 ROOT = Path(__file__).resolve().parents[2]
 ANSIBLE = ROOT / "ansible"
@@ -39,7 +42,9 @@ BLOCKS = ("block", "rescue", "always")
 @pytest.fixture(scope="module", autouse=True)
 def plugins() -> None:
     """Let Ansible find collections and the project's own filters, tests and lookups."""
-    init_plugin_loader()
+    # Once in a process: other tests render templates, too.
+    if not AnsibleCollectionConfig.collection_finder:
+        init_plugin_loader()
     filter_loader.add_directory(str(ANSIBLE / "plugins" / "filter"))
     test_loader.add_directory(str(ANSIBLE / "plugins" / "test"))
     lookup_loader.add_directory(str(ANSIBLE / "plugins" / "lookup"))

@@ -118,6 +118,16 @@ def test_ensure_makes_it_once(tree: Tree) -> None:
     assert {path: path.read_bytes() for path in tree.state.iterdir()} == before
 
 
+def test_ensure_makes_what_not_every_environment_needs(tree: Tree) -> None:
+    tree.run("ensure")
+    assert "made jenkins_admin_password in " in tree.script("ensure", "jenkins_admin_password")
+    made = tree.content()["machine_secrets"]["jenkins_admin_password"]
+    assert re.fullmatch("[A-Za-z0-9]{64}", made)
+    for names in ([], ["jenkins_admin_password"]):
+        assert tree.run("ensure", *names) == "vault: complete\n"
+    assert tree.content()["machine_secrets"]["jenkins_admin_password"] == made
+
+
 def test_two_environments_share_nothing(tree: Tree) -> None:
     tree.script("ensure")
     tree.script("ensure", ENV="staging", CLOUD="aws")
