@@ -220,7 +220,7 @@ test-infra: engine ## tests of roles, templates, Jenkinsfile and inventories
 	@bin/images base:trixie lint
 	@bin/pytest infra -q -n 3 tests/infra tests/inventories
 
-test-cloud: tools ## provision, scale, destroy and faults at stand-ins for AWS and GCP, side by side
+test-cloud: tools ## provision, scale, destroy and faults at stand-ins for AWS and GCP, side by side (not in `make test`)
 	@bin/pytest cloud -q -s -n 2 --dist loadfile tests/cloud
 
 test-images: images ## the built images: rights, contents, the same layers again; the alerts' own tests
