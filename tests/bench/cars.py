@@ -51,7 +51,9 @@ def sizes() -> Iterator[str]:
     """Give rows on the image, its layers and its largest packages."""
     size = int(docker("image", "inspect", "--format", "{{.Size}}", IMAGE))
     yield row("image cars, uncompressed", round(size / 1e6, 1), "MB", 900.0)
-    history = docker("history", "--human=false", "--format", "{{.Size}}\t{{.CreatedBy}}", IMAGE)
+    history = docker(
+        "history", "--no-trunc", "--human=false", "--format", "{{.Size}}\t{{.CreatedBy}}", IMAGE
+    )
     for line in history.splitlines():
         bytes_, _, created = line.partition("\t")
         what = "R and its packages" if "/media/install" in created else "code"
