@@ -12,7 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
@@ -287,14 +287,17 @@ def main() -> None:
         load(options.file, Path(os.environ.get("SIGNERS") or state / "allowed_signers"))
 
 
-if __name__ == "__main__":
+def guarded(command: Callable[[], None], trouble: str) -> None:
+    """Run a command; where it can't be done it ends with one sentence, and a full or missing disk is `trouble`."""
     # What is half written is removed when a pipeline ends us, too.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:
-        main()
+        command()
     except (BundleProblem, ArchiveProblem, signatures.SignatureProblem) as problem:
         sys.exit(f"beanft: {problem}")
     except OSError as problem:
-        sys.exit(
-            f"beanft: the bundle can't be made or read: {problem.strerror}, {problem.filename or 'on the disk'}"
-        )
+        sys.exit(f"beanft: {trouble}: {problem.strerror}, {problem.filename or 'on the disk'}")
+
+
+if __name__ == "__main__":
+    guarded(main, "the bundle can't be made or read")

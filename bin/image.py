@@ -7,9 +7,7 @@ import hashlib
 import json
 import os
 import re
-import signal
 import subprocess
-import sys
 import tempfile
 from pathlib import Path
 from typing import IO
@@ -18,7 +16,6 @@ import bundle
 import bundle_file
 import signatures
 from bundle_file import BundleProblem, Member
-from image_archive import ArchiveProblem
 
 # Debian 12's is the oldest that this has been tried with.
 OLDEST_ENGINE = (20, 10)
@@ -158,13 +155,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    # What is half written is removed when a pipeline ends us, too.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    try:
-        main()
-    except (BundleProblem, ArchiveProblem, signatures.SignatureProblem) as problem:
-        sys.exit(f"beanft: {problem}")
-    except OSError as problem:
-        sys.exit(
-            f"beanft: the image can't be saved or loaded: {problem.strerror}, {problem.filename or 'on the disk'}"
-        )
+    bundle.guarded(main, "the image can't be saved or loaded")

@@ -3,8 +3,9 @@
     bin/once NAME PATHSPEC… -- COMMAND…
 
 The content is all that git knows of the files that the pathspecs name (tracked, or new and not ignored),
-the kernel, the architecture and the Python that runs. What has passed is remembered for a week, which is
-how old Debian's packages may get, for every checkout of this user. FRESH=1 runs everything again.
+the kernel, the architecture, the Python that runs, and PYTEST_ADDOPTS, which may choose tests. What has
+passed is remembered for a week, which is how old Debian's packages may get, for every checkout of this user.
+FRESH=1 runs everything again.
 """
 
 from __future__ import annotations
@@ -69,7 +70,8 @@ def check(name: str, pathspecs: Iterable[str]) -> Check:
         capture_output=True,
         check=True,
     ).stdout
-    digest = hashlib.sha256("\n".join((*platform.uname()[2:], sys.version)).encode())
+    around = (*platform.uname()[2:], sys.version, os.environ.get("PYTEST_ADDOPTS", ""))
+    digest = hashlib.sha256("\n".join(around).encode())
     for relative in sorted(set(listed.split(b"\0")) - {b""}):
         path = ROOT / os.fsdecode(relative)
         if path.is_symlink():

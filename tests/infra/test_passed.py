@@ -107,6 +107,12 @@ def test_another_name_asked_for_freshly_or_too_old_runs(tree: Tree) -> None:
     assert len(list((tree.cache / "beanft/passed").iterdir())) == 1
 
 
+def test_what_has_run_a_part_of_the_tests_says_nothing_of_all(tree: Tree) -> None:
+    tree.once(PYTEST_ADDOPTS="-k one")
+    tree.once()
+    assert tree.ran() == 2
+
+
 def test_what_changes_while_it_runs_has_not_passed(tree: Tree) -> None:
     tree.once(command=f"echo three >{tree.root}/code.py")
     tree.once()
