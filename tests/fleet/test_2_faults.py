@@ -169,7 +169,7 @@ def version_predicts_wrongly(story: Story) -> None:
     broken(story, WRONG_LABELS, "app/beanft/ml/predict.py", "a golden row gets another label")
 
 
-@fault("a version that answers 500 after the switch", short=True)
+@fault("a version that answers 500 after the switch")
 def version_fails_later(story: Story) -> None:
     # What the bad version itself answered can't be saved, only its time be bounded.
     story.may_fail = story.may_lose = 10_000
@@ -471,4 +471,18 @@ def test_fault(fleet: Fleet, account: Account, table: list[str], name: str) -> N
     assert load.longest_gap <= 5 * story.gap
     # Two tasks on one machine are two that one failure ends.
     assert fleet.apart()
+    fleet.unchanged()
+
+
+def test_a_version_that_fails_is_put_back_where_nobody_visits(fleet: Fleet) -> None:
+    (revision,) = fleet.served()
+    fleet.checkout.change("app/beanft/wsgi.py", FAILS_LATER, "Change")
+    try:
+        text = fleet.checkout.fails("make", "deploy")
+    finally:
+        fleet.checkout.git("reset", "--quiet", "--hard", "HEAD~1")
+    # The deploy's own.
+    assert re.search(r"[1-9]\d* of [1-9]\d* requests failed", text), text[-2000:]
+    assert "serves again" in text
+    fleet.wait_served(revision)
     fleet.unchanged()

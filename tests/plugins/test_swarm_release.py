@@ -88,6 +88,28 @@ def test_marks(plugin: Callable[[str], ModuleType], case: str) -> None:
     assert {item["number"] for item in found if item["is_target"]} == targets
 
 
+def test_images_of_the_current_one_and_of_those_to_go_back_to_stay(
+    plugin: Callable[[str], ModuleType],
+) -> None:
+    def images(*names: str) -> dict[str, Any]:
+        return {"images": {name[:3]: name for name in names}}
+
+    records = [
+        record(1) | images("web@1", "api@1"),
+        record(2) | images("web@2", "api@1"),
+        record(3, result="failed") | images("web@3"),
+        record(4) | images("web@4", "api@4"),
+        record(5) | images("web@5", "api@4"),
+        record(6, rolled_back=5, restores=4) | images("web@4", "api@4"),
+    ]
+    releases = plugin("modules/swarm_release").marked(records)
+    kept = plugin("filter/releases").release_images
+    assert kept(releases, 3) == ["api@1", "api@4", "web@1", "web@2", "web@4"]
+    assert kept(releases, 1) == ["api@1", "api@4", "web@2", "web@4"]
+    assert kept(releases, 0) == ["api@4", "web@4"]
+    assert kept([], 3) == []
+
+
 def test_no_records(docker: Any, run: Any) -> None:
     docker.says(config_ls="")
     result = run("swarm_release", stack="s")

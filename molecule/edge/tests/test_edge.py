@@ -25,8 +25,15 @@ EVIDENCE = [
 
 def test_without_a_ready_task_it_says_unavailable(host: Host) -> None:
     assert container(host)
-    assert ask("/")[0] == 503
-    assert ask("/api/v1/predict")[0] == 503
+    status, page = ask("/")
+    assert status == 503
+    assert "<h1>We will be back soon</h1>" in page
+    connection = http.client.HTTPConnection(entry().removeprefix("http://"), timeout=10)
+    connection.request("GET", "/api/v1/models")
+    answer = connection.getresponse()
+    assert (answer.status, json.loads(answer.read())["status"]) == (503, 503)
+    assert answer.headers["Content-Type"] == "application/problem+json"
+    assert answer.headers["Retry-After"] == "10"
 
 
 @pytest.mark.parametrize("path", ["/metrics", "//metrics", "/metrics/", "/%6detrics"])
