@@ -64,7 +64,7 @@ def test_each_page_is_asked_for_some_times_however_short_the_time(
     result = run("entry_ask", stack="e", seconds=0)
     assert not result["changed"]
     # Two of four paths are the API's.
-    assert result["answers"] == {"200": 6, "500": 6}
+    assert result["answers"] == {"200": 10, "500": 10}
     paths = site.asked  # type: ignore[attr-defined]
     assert paths[:4] == ["/", "/login", "/api/v1/version", "/api/v1/models"]
 
@@ -74,7 +74,7 @@ def test_it_goes_on_for_as_long_as_it_is_told(
 ) -> None:
     entry(site.server_port)
     result = run("entry_ask", stack="e", seconds=1, every=0.02, paths=["/"])
-    assert 3 < result["answers"]["200"] <= 51
+    assert 5 < result["answers"]["200"] <= 51
 
 
 def test_no_answer_is_counted_and_no_failure_of_the_run(
@@ -83,7 +83,7 @@ def test_no_answer_is_counted_and_no_failure_of_the_run(
     entry(site.server_port)
     site.shutdown()
     site.socket.close()
-    assert run("entry_ask", stack="e", seconds=0)["answers"] == {"none": 12}
+    assert run("entry_ask", stack="e", seconds=0)["answers"] == {"none": 20}
 
 
 def test_a_machine_without_an_entry_is_asked_nothing(run: Run, docker: Any) -> None:

@@ -26,7 +26,7 @@ options:
     type: str
     required: true
   seconds:
-    description: How long to ask. Each of C(paths) is asked for three times at least, within ten seconds more.
+    description: How long to ask. Each of C(paths) is asked for five times at least, within ten seconds more.
     type: float
     required: true
   tls:
@@ -60,7 +60,7 @@ answers:
 
 # HAProxy's own ports, inside its container.
 PORTS = {False: 8080, True: 8443}
-LEAST_ROUNDS = 3
+LEAST_ROUNDS = 5
 MORE_SECONDS = 10.0
 ANSWER_SECONDS = 5.0
 
