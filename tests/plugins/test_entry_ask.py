@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import datetime
 import http.server
 import json
+import ssl
 import threading
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 
 Run = Callable[..., dict[str, Any]]
 
@@ -38,6 +45,32 @@ def site() -> Iterator[http.server.ThreadingHTTPServer]:
 
 
 @pytest.fixture
+def certificate(tmp_path: Path) -> Path:
+    """A certificate that nobody signed, for a name that is not asked for, and its key."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "beanft.example")])
+    now = datetime.datetime.now(datetime.UTC)
+    signed = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(now)
+        .not_valid_after(now + datetime.timedelta(days=1))
+        .sign(key, hashes.SHA256())
+    )
+    path = tmp_path / "certificate.pem"
+    private = key.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.NoEncryption(),
+    )
+    path.write_bytes(private + signed.public_bytes(serialization.Encoding.PEM))
+    return path
+
+
+@pytest.fixture
 def entry(
     docker: Any, plugin: Callable[[str], ModuleType], monkeypatch: pytest.MonkeyPatch
 ) -> Callable[[int], None]:
@@ -52,7 +85,7 @@ def entry(
                 "network inspect": json.dumps([{"Containers": {"c1": end}}]),
             }
         )
-        monkeypatch.setitem(plugin("modules/entry_ask").PORTS, False, port)
+        monkeypatch.setattr(plugin("modules/entry_ask"), "PORTS", {False: port, True: port})
 
     return act
 
@@ -67,6 +100,20 @@ def test_each_page_is_asked_for_some_times_however_short_the_time(
     assert result["answers"] == {"200": 10, "500": 10}
     paths = site.asked  # type: ignore[attr-defined]
     assert paths[:4] == ["/", "/login", "/api/v1/version", "/api/v1/models"]
+
+
+def test_https_is_asked_whoever_signed_the_certificate(
+    run: Run,
+    entry: Callable[[int], None],
+    site: http.server.ThreadingHTTPServer,
+    certificate: Path,
+) -> None:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+    site.socket = context.wrap_socket(site.socket, server_side=True)
+    entry(site.server_port)
+    result = run("entry_ask", stack="e", seconds=0, tls=True)
+    assert result["answers"] == {"200": 10, "500": 10}
 
 
 def test_it_goes_on_for_as_long_as_it_is_told(
