@@ -8,6 +8,7 @@ import socket
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -28,12 +29,13 @@ def test_without_a_ready_task_it_says_unavailable(host: Host) -> None:
     status, page = ask("/")
     assert status == 503
     assert "<h1>We will be back soon</h1>" in page
-    connection = http.client.HTTPConnection(entry().removeprefix("http://"), timeout=10)
-    connection.request("GET", "/api/v1/models")
-    answer = connection.getresponse()
-    assert (answer.status, json.loads(answer.read())["status"]) == (503, 503)
-    assert answer.headers["Content-Type"] == "application/problem+json"
-    assert answer.headers["Retry-After"] == "10"
+    address = entry().removeprefix("http://")
+    with closing(http.client.HTTPConnection(address, timeout=10)) as connection:
+        connection.request("GET", "/api/v1/models")
+        answer = connection.getresponse()
+        assert (answer.status, json.loads(answer.read())["status"]) == (503, 503)
+        assert answer.headers["Content-Type"] == "application/problem+json"
+        assert answer.headers["Retry-After"] == "10"
 
 
 @pytest.mark.parametrize("path", ["/metrics", "//metrics", "/metrics/", "/%6detrics"])
