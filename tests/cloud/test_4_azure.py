@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import pytest
 import yaml
 
-from tests.cloud.stand_in import Azure, Fleet
+from tests.cloud.stand_in import Azure, Fleet, groups_of
 from tests.cloud.tunnel import Fault
 
 FLEET: Fleet = {
@@ -69,8 +69,9 @@ def test_provision(azure: Azure) -> None:
 
 
 def test_the_inventory_yields_the_groups(azure: Azure) -> None:
-    assert azure.groups() == GROUPS
-    hosts = azure.inventory()["_meta"]["hostvars"]
+    inventory = azure.inventory()
+    assert groups_of(inventory, "staging") == GROUPS
+    hosts = inventory["_meta"]["hostvars"]
     addresses = azure.fake.named("publicIPAddresses")
     assert {name: item["ansible_host"] for name, item in hosts.items()} == {
         name: addresses[name]["properties"]["ipAddress"] for name in (M1, D1, W1)
