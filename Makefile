@@ -156,7 +156,7 @@ clean: down ## also remove this checkout's images, tools and reports
 
 ##@ Check
 .PHONY: check lint types unit test-processes test-web test-postgresql test-browser test-previous coverage test-infra \
-	test-images test-cloud test-azure molecule test-fleet test-faults test-restore test-vm
+	test-images test-cloud test-azure molecule test-fleet test-faults test-restore test-vm test-bridge
 check: lint types unit test-infra ## linters, types, unit tests: under two minutes
 
 lint: engine ## ruff, yamllint, ansible-lint, shellcheck, hadolint, the Jenkinsfile
@@ -213,6 +213,9 @@ test-restore: images ## the only machine is lost, and a new one has its data bac
 
 test-vm: engine ## a virtual machine: user data, site, deploy, smoke, reboot (half an hour and more without KVM, not in `make test`)
 	@bin/pytest vm -v -s tests/vm
+
+test-bridge: images ## site, deploy and smoke over a cloud's inventory, on a local machine (not in `make test`)
+	@bin/pytest bridge -v -s tests/bridge
 
 test-faults: images ## the faults alone, in a table (FULL=1 for all of them)
 	@bin/pytest faults -v -s tests/fleet/test_2_faults.py
