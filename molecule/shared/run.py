@@ -2,7 +2,8 @@
 
 Scenarios that name the same set of machines share it, one after the other, by name; the sets run at
 once. Machines are always removed, also after a failure or an interrupt. Results are printed and
-written to build/reports/molecule.json; testinfra's own go to build/reports/junit.
+written to build/reports/molecule.json; testinfra's own go to build/reports/junit. When all are asked for,
+those that have passed on the same content are only named, unless FRESH=1 is set: see bin/passed.py.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -22,6 +24,8 @@ from pathlib import Path
 from types import FrameType
 from typing import IO
 
+import inputs
+import passed
 import yaml
 
 ROOT = Path(os.environ["BEANFT_ROOT"])
@@ -44,6 +48,8 @@ class Result:
     name: str
     seconds: float
     passed: bool
+    before: str = ""
+    """When it passed on the same content, so that it did not run now."""
 
 
 def machine_set(scenario: str) -> str:
@@ -73,6 +79,20 @@ def docker(*arguments: str) -> list[str]:
     return subprocess.run(
         ["docker", *arguments], capture_output=True, text=True, check=True
     ).stdout.split()
+
+
+def memory(scenario: str) -> passed.Check:
+    """Return what is remembered of a scenario on the content that it depends on, and this engine."""
+    engine = "-".join(docker("version", "--format", "{{.Server.Version}}"))
+    return passed.check(f"molecule-{scenario}-{engine}", inputs.pathspecs(scenario))
+
+
+def unknown_roles(scenario: str, log: str) -> list[str]:
+    """Return the roles that a scenario's log names, and `inputs` does not know that it uses."""
+    ran = {name for name in re.findall(r"^TASK \[(\w+) : ", log, re.M) if name in inputs.ROLES}
+    return sorted(
+        ran - {path.name for path in inputs.used(scenario) if path.parent.name == "roles"}
+    )
 
 
 class Runner:
@@ -148,12 +168,24 @@ class Runner:
                 path = LOGS / f"molecule-{scenario}.log"
                 print(f"  {scenario:<12} begins", flush=True)
                 started = time.monotonic()
+                content = memory(scenario)
                 with path.open("wb") as log:
-                    passed = self.molecule(scenario, "test", "--destroy", "never", log=log)
-                self.results.append(Result(scenario, time.monotonic() - started, passed))
-                if not passed and not self.stopping:
-                    words = path.read_text(encoding="utf-8", errors="replace").splitlines()[-60:]
-                    print("\n".join([*words, f"  {scenario}: all of it is in {path}"]), flush=True)
+                    ended_well = self.molecule(scenario, "test", "--destroy", "never", log=log)
+                seconds = time.monotonic() - started
+                words = path.read_text(encoding="utf-8", errors="replace")
+                if unknown := unknown_roles(scenario, words):
+                    print(
+                        f"  {scenario}: it uses {', '.join(unknown)}, which shared/inputs.py has not found: name it in"
+                        f" the scenario as others do, or a change of it would not make the scenario run",
+                        flush=True,
+                    )
+                    ended_well = False
+                elif not ended_well and not self.stopping:
+                    shown = [*words.splitlines()[-60:], f"  {scenario}: all of it is in {path}"]
+                    print("\n".join(shown), flush=True)
+                elif ended_well and memory(scenario) == content:
+                    content.note(seconds)
+                self.results.append(Result(scenario, seconds, ended_well))
         finally:
             self.destroy(scenarios[0])
             for scenario in scenarios:
@@ -164,9 +196,8 @@ def report(results: list[Result], seconds: float, complete: bool) -> None:
     """Print how each scenario went, and write and print the figures."""
     print(f"\n  {'scenario':<12}{'seconds':>8}  result")
     for it in results:
-        print(
-            f"  {it.name:<12}{it.seconds:>8.0f}  {'passed' if it.passed else 'FAILED'}", flush=True
-        )
+        word = it.before or ("passed" if it.passed else "FAILED")
+        print(f"  {it.name:<12}{it.seconds:>8.0f}  {word}", flush=True)
     rows = [
         {
             "name": it.name,
@@ -176,6 +207,7 @@ def report(results: list[Result], seconds: float, complete: bool) -> None:
             "holds": it.passed,
         }
         for it in results
+        if not it.before
     ]
     bound = BOUND_SECONDS if complete else None
     holds = bound is None or seconds <= bound
@@ -199,16 +231,21 @@ def main() -> int:
         parser.error(f"no scenario for {', '.join(unknown)}: there are {', '.join(everything)}")
     chosen = [name for name in everything if not options.roles or name in options.roles]
     LOGS.mkdir(parents=True, exist_ok=True)
+    runner = Runner()
+    if options.step == "test" and not options.roles:
+        runner.results = [
+            Result(it, 0, True, said) for it in chosen if (said := memory(it).passed())
+        ]
+        chosen = [name for name in chosen if name not in {it.name for it in runner.results}]
     sets: dict[str, list[str]] = {}
     for name in chosen:
         sets.setdefault(machine_set(name), []).append(name)
 
-    if options.step != "destroy":
+    if chosen and options.step != "destroy":
         built = subprocess.run([ROOT / "bin/images", *images(list(sets))], cwd=ROOT, check=False)
         if built.returncode:
             return built.returncode
         pin()
-    runner = Runner()
     if options.step != "test":
         extra = ["--host", "m1"] if options.step == "login" else []
         ended_well = all(runner.molecule(it, options.step, *extra, log=None) for it in chosen)
@@ -231,7 +268,8 @@ def main() -> int:
         docker("volume", "rm", REGISTRY)
     results = sorted(runner.results, key=lambda it: it.name)
     report(results, time.monotonic() - started, complete=chosen == everything)
-    ended = len(results) == len(chosen) and all(it.passed for it in results)
+    known = {it.name for it in results}
+    ended = known.issuperset(chosen) and all(it.passed for it in results)
     return 0 if ended and not failed and not runner.stopping else 1
 
 
