@@ -83,7 +83,13 @@ def main() -> None:
         ]
         for kind, queries in asked.items()
     }
-    module.exit_json(changed=False, **found)
+    module.exit_json(
+        changed=False,
+        networks=found["networks"],
+        instances=found["instances"],
+        addresses=found["addresses"],
+        disks=found["disks"],
+    )
 
 
 if __name__ == "__main__":
