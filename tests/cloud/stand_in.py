@@ -17,7 +17,7 @@ from typing import Any
 import boto3
 from botocore.config import Config
 
-from tests.cloud import gcp_fake
+from tests.cloud import azure_fake, gcp_fake
 from tests.cloud.aws_faults import Proxy
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -240,6 +240,26 @@ class Gcp(Cloud):
             "GCP_PROJECT": gcp_fake.PROJECT,
             "GCP_AUTH_KIND": "accesstoken",
             "GCP_ACCESS_TOKEN": gcp_fake.TOKEN,
+        }
+
+
+@dataclasses.dataclass
+class Azure(Cloud):
+    """Azure Resource Manager: a fake behind a proxy."""
+
+    fake: azure_fake.Fake
+    provider = "azure"
+
+    def credentials(self) -> dict[str, str]:
+        """Return the environment variables that lead to the cloud."""
+        return {
+            "HTTPS_PROXY": self.fake.url,
+            "REQUESTS_CA_BUNDLE": str(self.fake.authority),
+            "PYTHONPATH": f"{self.tree}/.venv/azure",
+            "AZURE_SUBSCRIPTION_ID": azure_fake.SUBSCRIPTION,
+            "AZURE_TENANT": azure_fake.TENANT,
+            "AZURE_CLIENT_ID": azure_fake.CLIENT,
+            "AZURE_SECRET": azure_fake.SECRET,
         }
 
 
