@@ -130,18 +130,16 @@ class Cloud:
         )
         return Run(done.returncode, done.stdout + done.stderr, time.monotonic() - begun)
 
-    def inventory(self, environment: str = "staging") -> dict[str, Any]:
-        """Return what the inventory yields."""
+    def inventory(self, environment: str = "staging", **more: str) -> dict[str, Any]:
+        """Return what the inventory yields, as the project's programs read it."""
+        command = (
+            f". bin/_env; ANSIBLE_CONFIG=$BEANFT_ROOT/ansible/ansible.cfg"
+            f" exec ansible-inventory -i ansible/inventories/{self.provider} --list"
+        )
         done = subprocess.run(
-            ["ansible-inventory", "-i", f"ansible/inventories/{self.provider}", "--list"],
+            ["bash", "-c", command],
             cwd=self.tree,
-            env={
-                **self.variables(environment),
-                "ANSIBLE_CONFIG": f"{self.tree}/ansible/ansible.cfg",
-                "BEANFT_PROVIDER": self.provider,
-                "BEANFT_ENVIRONMENT": environment,
-                "BEANFT_STATE": f"{self.tree}/.local/{self.provider}-{environment}",
-            },
+            env=self.variables(environment, **more),
             capture_output=True,
             text=True,
             timeout=300,
