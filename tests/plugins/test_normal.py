@@ -13,6 +13,9 @@ from typing import Any
 import pytest
 from ansible.module_utils.basic import AnsibleModule
 
+# Python 3.12 warns of a fork beside threads, which are the test runner's.
+pytestmark = pytest.mark.filterwarnings("ignore:This process.*multi-threaded:DeprecationWarning")
+
 SEEN: list[str] = []
 NAME = "ansible_collections.amazon.aws.plugins.modules.ec2_key"
 

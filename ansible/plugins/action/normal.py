@@ -47,7 +47,7 @@ PR_SET_PDEATHSIG = 1
 LIBC = ctypes.CDLL(None, use_errno=True)
 
 
-class ActionModule(ActionBase):  # type: ignore[misc]
+class ActionModule(ActionBase):
     """The plugin."""
 
     _supports_check_mode = True
@@ -147,7 +147,7 @@ def called(main: Callable[[], None], content: bytes, directory: Path) -> NoRetur
     code = 1
     try:
         LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-        sys.stdin = Path(os.devnull).open()
+        sys.stdin = Path(os.devnull).open()  # noqa: SIM115
         sys.stdout = os.fdopen(1, "w", closefd=False)
         sys.stderr = os.fdopen(2, "w", closefd=False)
         # What the run cleans up at its end is the run's.
