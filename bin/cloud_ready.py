@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
+import shutil
+import subprocess
 import sys
 from typing import Any
 
@@ -15,6 +18,10 @@ MISSING_AWS = (
 MISSING_GCP = (
     "there are no GCP credentials: set GCP_AUTH_KIND to application, serviceaccount (with"
     " GCP_SERVICE_ACCOUNT_FILE), machineaccount or accesstoken (with GCP_ACCESS_TOKEN)"
+)
+MISSING_AZURE = (
+    "there are no Azure credentials: set AZURE_SUBSCRIPTION_ID, AZURE_TENANT, AZURE_CLIENT_ID and AZURE_SECRET,"
+    " or none of them and log in with 'az login'"
 )
 SCOPES = ["https://www.googleapis.com/auth/compute"]
 SECONDS = 20
@@ -112,8 +119,62 @@ def at_gcp() -> str:
     )
 
 
+def with_azure_cli() -> str:
+    """Return the subscription that `az` has chosen.
+
+    Raises:
+        ValueError: nobody is logged in.
+    """
+    if not shutil.which("az"):
+        raise ValueError(MISSING_AZURE)
+    command = ["az", "account", "show", "--output", "json"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise ValueError(MISSING_AZURE)
+    return f"Azure subscription {json.loads(done.stdout)['name']}, as 'az' has it"
+
+
+def at_azure() -> str:
+    """Return the subscription.
+
+    Raises:
+        ValueError: it can't be told; the message says why and what mends it.
+    """
+    names = ("AZURE_SUBSCRIPTION_ID", "AZURE_TENANT", "AZURE_CLIENT_ID", "AZURE_SECRET")
+    subscription, tenant, client, secret = (os.environ.get(name) for name in names)
+    if not any((subscription, tenant, client, secret)):
+        return with_azure_cli()
+    if not all((subscription, tenant, client, secret)):
+        raise ValueError(MISSING_AZURE)
+    # "OAuth 2.0 client credentials flow"; Azure's own client takes seconds to import.
+    login = f"https://login.microsoftonline.com/{tenant}/oauth2/v2.0/token"
+    root = "https://management.azure.com"
+    asked = {
+        "grant_type": "client_credentials",
+        "client_id": client,
+        "client_secret": secret,
+        "scope": f"{root}/.default",
+    }
+    try:
+        answer = requests.post(login, data=asked, timeout=SECONDS)
+        said = answer.json().get("error_description", "").partition("\n")[0].strip()
+        if answer.ok:
+            url = f"{root}/subscriptions/{subscription}?api-version=2022-12-01"
+            bearer = {"Authorization": f"Bearer {answer.json()['access_token']}"}
+            answer = requests.get(url, headers=bearer, timeout=SECONDS)
+            if answer.ok:
+                return f"Azure subscription {answer.json()['displayName']}"
+            said = answer.json()["error"]["message"]
+    except (OSError, KeyError, ValueError, requests.RequestException) as error:
+        raise ValueError(f"Azure does not answer: {error}") from None
+    raise ValueError(
+        f"Azure does not take these credentials ({answer.status_code}: {said}):"
+        " get new ones, or set another AZURE_SUBSCRIPTION_ID"
+    )
+
+
 if __name__ == "__main__":
     try:
-        print({"aws": at_aws, "gcp": at_gcp}[os.environ["BEANFT_PROVIDER"]]())
+        print({"aws": at_aws, "azure": at_azure, "gcp": at_gcp}[os.environ["BEANFT_PROVIDER"]]())
     except ValueError as problem:
         sys.exit(f"beanft: {problem}")

@@ -17,9 +17,9 @@ from typing import Any
 
 import pytest
 
-from tests.cloud import gcp_fake
+from tests.cloud import azure_fake, gcp_fake
 from tests.cloud.aws_faults import Proxy
-from tests.cloud.stand_in import ROOT, Aws, Gcp, moto
+from tests.cloud.stand_in import ROOT, Aws, Azure, Gcp, moto
 
 ROWS = ROOT / "build" / "test-cloud-rows"
 
@@ -87,3 +87,10 @@ def gcp(tree: Path, rows: list[dict[str, Any]]) -> Iterator[Gcp]:
     """GCP."""
     with gcp_fake.Fake(tree) as fake:
         yield Gcp(tree, rows, fake)
+
+
+@pytest.fixture(scope="session")
+def azure(tree: Path, rows: list[dict[str, Any]]) -> Iterator[Azure]:
+    """Azure."""
+    with azure_fake.Fake(tree) as fake:
+        yield Azure(tree, rows, fake)

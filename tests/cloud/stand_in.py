@@ -17,7 +17,7 @@ from typing import Any
 import boto3
 from botocore.config import Config
 
-from tests.cloud import gcp_fake
+from tests.cloud import azure_fake, gcp_fake
 from tests.cloud.aws_faults import Proxy
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -130,18 +130,16 @@ class Cloud:
         )
         return Run(done.returncode, done.stdout + done.stderr, time.monotonic() - begun)
 
-    def inventory(self, environment: str = "staging") -> dict[str, Any]:
-        """Return what the inventory yields."""
+    def inventory(self, environment: str = "staging", **more: str) -> dict[str, Any]:
+        """Return what the inventory yields, as the project's programs read it."""
+        command = (
+            f". bin/_env; ANSIBLE_CONFIG=$BEANFT_ROOT/ansible/ansible.cfg"
+            f" exec ansible-inventory -i ansible/inventories/{self.provider} --list"
+        )
         done = subprocess.run(
-            ["ansible-inventory", "-i", f"ansible/inventories/{self.provider}", "--list"],
+            ["bash", "-c", command],
             cwd=self.tree,
-            env={
-                **self.variables(environment),
-                "ANSIBLE_CONFIG": f"{self.tree}/ansible/ansible.cfg",
-                "BEANFT_PROVIDER": self.provider,
-                "BEANFT_ENVIRONMENT": environment,
-                "BEANFT_STATE": f"{self.tree}/.local/{self.provider}-{environment}",
-            },
+            env=self.variables(environment, **more),
             capture_output=True,
             text=True,
             timeout=300,
@@ -240,6 +238,26 @@ class Gcp(Cloud):
             "GCP_PROJECT": gcp_fake.PROJECT,
             "GCP_AUTH_KIND": "accesstoken",
             "GCP_ACCESS_TOKEN": gcp_fake.TOKEN,
+        }
+
+
+@dataclasses.dataclass
+class Azure(Cloud):
+    """Azure Resource Manager: a fake behind a proxy."""
+
+    fake: azure_fake.Fake
+    provider = "azure"
+
+    def credentials(self) -> dict[str, str]:
+        """Return the environment variables that lead to the cloud."""
+        return {
+            "HTTPS_PROXY": self.fake.url,
+            "REQUESTS_CA_BUNDLE": str(self.fake.authority),
+            "PYTHONPATH": f"{self.tree}/.venv/azure",
+            "AZURE_SUBSCRIPTION_ID": azure_fake.SUBSCRIPTION,
+            "AZURE_TENANT": azure_fake.TENANT,
+            "AZURE_CLIENT_ID": azure_fake.CLIENT,
+            "AZURE_SECRET": azure_fake.SECRET,
         }
 
 

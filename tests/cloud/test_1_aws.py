@@ -104,6 +104,17 @@ def test_the_inventory_yields_the_groups(aws: Aws) -> None:
     assert len({item["ansible_host"] for item in hosts.values()}) == 3
 
 
+def test_a_cloud_is_not_asked_twice_in_a_minute(aws: Aws) -> None:
+    # A machine that is busy may take its minutes.
+    patience = {"ANSIBLE_INVENTORY_CACHE_TIMEOUT": "3600"}
+    first, before = aws.inventory(**patience), aws.proxy.calls.copy()
+    assert aws.inventory(**patience) == first
+    assert aws.proxy.calls == before
+    # Another region is another question.
+    assert aws.inventory(AWS_REGION="eu-west-1")["_meta"]["hostvars"] == {}
+    assert aws.proxy.calls != before
+
+
 def test_machines_are_made_as_promised(aws: Aws) -> None:
     machines, ec2 = aws.instances(), aws.client("ec2")
     sizes = {name: machine["InstanceType"] for name, machine in machines.items()}
@@ -301,11 +312,16 @@ def test_many_machines_are_found_quickly(aws: Aws) -> None:
     begun = time.monotonic()
     hosts = aws.inventory("local")["_meta"]["hostvars"]
     took = time.monotonic() - begun
+    begun = time.monotonic()
+    remembered = aws.inventory("local", ANSIBLE_INVENTORY_CACHE_TIMEOUT="3600")
+    again = time.monotonic() - begun
+    assert remembered["_meta"]["hostvars"] == hosts
     client.terminate_instances(InstanceIds=[item["InstanceId"] for item in made])
     client.close()
     # Without names, which are the same machine's if they are the same.
     assert set(hosts) == {item["InstanceId"] for item in made}
     aws.note(f"aws inventory of {INSTANCES} machines", round(took, 1), "s", 5)
+    aws.note(f"aws inventory of {INSTANCES} machines, remembered", round(again, 1), "s", 5)
 
 
 def test_what_is_asked_of_the_account_is_documented(aws: Aws) -> None:

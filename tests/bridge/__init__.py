@@ -1,0 +1,1 @@
+"""A cloud's inventory with machines behind it."""
