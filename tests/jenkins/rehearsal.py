@@ -237,7 +237,7 @@ def succeed(controller: Controller) -> None:
 
 
 def operate(controller: Controller) -> None:
-    """With the state of a staging as a credential: drift and backup, and the nightly job, which does both to each."""
+    """With the state of a staging as a credential: the first deploy there, drift and backup."""
     subprocess.run([ROOT / "tests/jenkins/staging", "make"], cwd=ROOT, check=True)
     given = {"jenkins_credential_files": {"beanft-staging": str(ROOT / ".local/staging.state")}}
     subprocess.run(
@@ -253,12 +253,21 @@ def operate(controller: Controller) -> None:
         cwd=ROOT,
         check=True,
     )
-    for action in ("drift", "backup"):
-        build = controller.build(ACTION=action, ENVIRONMENT="staging")
-        expect(build.result == "SUCCESS", f"ACTION={action} is {build.result}", build.console)
+    commit = subprocess.check_output(["git", "rev-parse", "HEAD"], cwd=ROOT, text=True).strip()
+    for name, parameters in (
+        ("deploy of a VERSION", {"VERSION": commit}),
+        ("ACTION=drift", {"ACTION": "drift"}),
+        ("ACTION=backup", {"ACTION": "backup"}),
+    ):
+        build = controller.build(ENVIRONMENT="staging", **parameters)
+        expect(build.result == "SUCCESS", f"{name} is {build.result}", build.console)
         expect("state: of ENV=staging" in build.console, "no state was loaded", build.console)
         expect("removed from this machine" in build.console, "the state stays there", build.console)
-        note(f"ACTION={action} ENVIRONMENT=staging: green", build.seconds, BUILD_SECONDS)
+        note(f"{name} at staging: green", build.seconds, BUILD_SECONDS)
+
+
+def pass_a_night(controller: Controller) -> None:
+    """The nightly job looks at both environments, also where one is not as it should be."""
     before = controller.get(MAIN)["lastBuild"]["number"]
     begun = time.monotonic()
     job = "/job/beanft-nightly"
@@ -288,7 +297,7 @@ def main() -> None:
     controller = Controller(sys.argv[1])
     note("controller ready", int(sys.argv[2]), READY_SECONDS)
     try:
-        for part in (look_at_controller, refuse, abort, succeed, operate):
+        for part in (look_at_controller, refuse, abort, succeed, operate, pass_a_night):
             part(controller)
     finally:
         subprocess.run(
