@@ -244,7 +244,7 @@ def succeed(controller: Controller) -> None:
 
 
 def operate(controller: Controller) -> None:
-    """With the state of a staging as a credential: the first deploy there, drift and backup."""
+    """With the state of a staging as a credential: drift and backup."""
     subprocess.run([ROOT / "tests/jenkins/staging", "make"], cwd=ROOT, check=True)
     given = {"jenkins_credential_files": {"beanft-staging": str(ROOT / ".local/staging.state")}}
     subprocess.run(
@@ -260,17 +260,23 @@ def operate(controller: Controller) -> None:
         cwd=ROOT,
         check=True,
     )
+    for action in ("drift", "backup"):
+        act_at_staging(controller, f"ACTION={action}", ACTION=action)
+
+
+def act_at_staging(controller: Controller, name: str, **parameters: str) -> None:
+    """Do something to staging, and see that its state was there and is gone again."""
+    build = controller.build(ENVIRONMENT="staging", **parameters)
+    expect(build.result == "SUCCESS", f"{name} is {build.result}", build.console)
+    expect("state: of ENV=staging" in build.console, "no state was loaded", build.console)
+    expect("removed from this machine" in build.console, "the state stays there", build.console)
+    note(f"{name} at staging: green", build.seconds, BUILD_SECONDS)
+
+
+def deploy(controller: Controller) -> None:
+    """A commit is deployed again, to staging: built on the agent, switched, asked what a visitor would."""
     commit = subprocess.check_output(["git", "rev-parse", "HEAD"], cwd=ROOT, text=True).strip()
-    for name, parameters in (
-        ("deploy of a VERSION", {"VERSION": commit}),
-        ("ACTION=drift", {"ACTION": "drift"}),
-        ("ACTION=backup", {"ACTION": "backup"}),
-    ):
-        build = controller.build(ENVIRONMENT="staging", **parameters)
-        expect(build.result == "SUCCESS", f"{name} is {build.result}", build.console)
-        expect("state: of ENV=staging" in build.console, "no state was loaded", build.console)
-        expect("removed from this machine" in build.console, "the state stays there", build.console)
-        note(f"{name} at staging: green", build.seconds, BUILD_SECONDS)
+    act_at_staging(controller, "deploy of a VERSION", VERSION=commit)
 
 
 def pass_a_night(controller: Controller) -> None:
@@ -304,7 +310,16 @@ def main() -> None:
     controller = Controller(sys.argv[1])
     note("controller and agent from the playbook", int(sys.argv[2]), None)
     try:
-        for part in (restart, look_at_controller, refuse, abort, succeed, operate, pass_a_night):
+        for part in (
+            restart,
+            look_at_controller,
+            refuse,
+            abort,
+            succeed,
+            operate,
+            pass_a_night,
+            deploy,
+        ):
             part(controller)
     finally:
         subprocess.run(
