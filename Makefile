@@ -247,7 +247,7 @@ test-faults: images ## the faults alone, in a table (FULL=1 for all of them)
 	@bin/pytest faults -v -s tests/fleet/test_2_faults.py
 
 ##@ Pipeline
-.PHONY: check-request at-version save-state check-state load-state forget-state down-tests updates
+.PHONY: jenkins-rehearsal check-request at-version save-state check-state load-state forget-state down-tests updates
 check-request: ## can a build do what it is asked for? (ACTION, ENVIRONMENT, VERSION, DRY_RUN)
 	@bin/check-request
 
@@ -271,6 +271,9 @@ down-tests: ## remove what tests that were killed have left, and no environment
 
 updates: tools ## which pinned packages have newer versions
 	@bin/updates
+
+jenkins-rehearsal: engine ## a real Jenkins of JENKINS_MIRROR= reads and builds all this; skipped without one
+	@bin/jenkins-rehearsal
 
 ##@ The other containers
 .PHONY: analysis
