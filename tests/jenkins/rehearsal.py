@@ -1,16 +1,20 @@
 """What a real Jenkins makes of the configuration and of the pipelines: see bin/jenkins-rehearsal.
 
 rehearsal.py URL SECONDS    the controller's URL, and how long role jenkins took
+
+PARTS="look refuse" does these parts alone, on what an earlier run with KEEP=1 has left.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
 from collections.abc import Callable
+from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,14 +23,37 @@ import vault_file
 
 ROOT = Path(__file__).resolve().parents[2]
 STATE = Path(os.environ["BEANFT_STATE"])
-MAIN = "/job/beanft/job/main"
+CHECKOUT = os.environ["BEANFT_CHECKOUT"]
+JOB = "/job/beanft"
+MAIN = f"{JOB}/job/main"
+CONTROLLER, AGENT = f"{CHECKOUT}-jenkins-m1", f"{CHECKOUT}-jenkins-m2"
+FLEETS = ("staging", "production")
+PIPELINES = ("Jenkinsfile", "jenkins/nightly.Jenkinsfile", "jenkins/weekly.Jenkinsfile")
 READY_SECONDS = 120
 # Of what says no before any tool is installed.
 RED_SECONDS = 60
-# Minutes for what installs tools on a fresh agent.
-BUILD_SECONDS = 1800
-PIPELINES = ("Jenkinsfile", "jenkins/nightly.Jenkinsfile", "jenkins/weekly.Jenkinsfile")
-rows: list[dict[str, Any]] = []
+# Waits, which say nothing about what is good: other work on the machine makes all of it slower.
+BUILD_SECONDS = 3600
+# A lock's lease, after which anybody may take it.
+LEASE_SECONDS = 20
+# Pages fail, and the site is ready all the same.
+BROKEN = """
+
+_create_web = create_web
+
+
+def create_web(settings: Settings) -> Flask:
+    from flask import abort, request
+
+    app = _create_web(settings)
+    quiet = ("/readyz", "/healthz", "/version")
+    app.before_request(lambda: None if request.path in quiet else abort(500))
+    return app
+"""
+NEVER_READY = """
+
+Readiness.check = lambda self: Failing("never", "not ready on purpose")
+"""
 
 
 class RehearsalProblem(Exception):  # noqa: N818 - what it says is the sentence for people
@@ -54,19 +81,15 @@ class Controller:
         secrets = vault_file.read(STATE / "vault.yml")["machine_secrets"]
         self.session.auth = ("admin", secrets["jenkins_admin_password"])
 
+    def read(self, path: str, **parameters: str) -> requests.Response:
+        """Return the answer at a path."""
+        answer = self.session.get(f"{self.url}{path}", params=parameters, timeout=60)
+        answer.raise_for_status()
+        return answer
+
     def get(self, path: str, tree: str = "") -> Any:
         """Return what the API says at a path, or of that what a tree names."""
-        answer = self.session.get(
-            f"{self.url}{path}/api/json", params={"tree": tree} if tree else {}, timeout=60
-        )
-        answer.raise_for_status()
-        return answer.json()
-
-    def text(self, path: str) -> str:
-        """Return what is at a path."""
-        answer = self.session.get(f"{self.url}{path}", timeout=60)
-        answer.raise_for_status()
-        return answer.text
+        return self.read(f"{path}/api/json", **({"tree": tree} if tree else {})).json()
 
     def post(self, path: str, **fields: str) -> requests.Response:
         """Send a form."""
@@ -89,6 +112,26 @@ class Controller:
         number = wait("a build's beginning", 300, lambda: self.get(place)["executable"]["number"])
         return int(number)
 
+    def console(self, number: int, job: str = MAIN) -> str:
+        """Return what a build has said so far."""
+        return self.read(f"{job}/{number}/consoleText").text
+
+    def says(self, number: int, words: str) -> None:
+        """Wait until a build says something."""
+
+        def look() -> bool:
+            # In this order: what it said last counts, too.
+            over = not self.get(f"{MAIN}/{number}", "building")["building"]
+            console = self.console(number)
+            expect(words in console or not over, f"build {number} ended without '{words}'", console)
+            return words in console
+
+        wait(f"'{words}' in build {number}", BUILD_SECONDS, look)
+
+    def stop(self, number: int, job: str = MAIN) -> None:
+        """Abort a build."""
+        self.post(f"{job}/{number}/stop").raise_for_status()
+
     def ended(self, number: int, job: str = MAIN) -> Build:
         """Wait for a build's end."""
         build = wait(
@@ -96,12 +139,158 @@ class Controller:
             BUILD_SECONDS,
             lambda: None if (found := self.get(f"{job}/{number}"))["building"] else found,
         )
-        console = self.text(f"{job}/{number}/consoleText")
+        console = self.console(number, job)
         return Build(number, build["result"], console, build["duration"] / 1000)
 
-    def build(self, **parameters: str) -> Build:
-        """Build main with parameters, to the end."""
-        return self.ended(self.start(MAIN, **parameters))
+    def stages(self, number: int, job: str = MAIN) -> dict[str, float]:
+        """Return the seconds of a build's stages, of those that ran."""
+        stages = self.read(f"{job}/{number}/wfapi/describe").json()["stages"]
+        return {
+            stage["name"]: stage["durationMillis"] / 1000
+            for stage in stages
+            if stage["status"] != "NOT_EXECUTED" and stage["durationMillis"] >= 1000
+        }
+
+    def approve(self, number: int) -> None:
+        """Wait for a build's question, and say yes to it."""
+
+        def look() -> Any:
+            asked = self.read(f"{MAIN}/{number}/wfapi/pendingInputActions").json()
+            if not asked and not self.get(f"{MAIN}/{number}", "building")["building"]:
+                expect(False, f"build {number} asked nothing", self.console(number))
+            return asked
+
+        asked = wait(f"the question of build {number}", BUILD_SECONDS, look)
+        expect(len(asked) == 1, f"build {number} asks {len(asked)} questions")
+        print(f"  build {number} asks: {asked[0]['message']}", flush=True)
+        self.post(f"{MAIN}/{number}/input/{asked[0]['id']}/proceedEmpty").raise_for_status()
+
+
+class Story:
+    """One rehearsal: the controller, the commits that its builds deploy, and the table."""
+
+    def __init__(self, url: str, seconds: int) -> None:
+        self.controller = Controller(url)
+        self.rows: list[dict[str, Any]] = []
+        self.note("controller and agent from the playbook", seconds)
+
+    @cached_property
+    def commits(self) -> dict[str, str]:
+        """Return the commits of main, by what they are; the same ones whenever this commit is rehearsed.
+
+        "old" is this commit, which the fleets have from here. The pipeline is the same in all of them.
+        """
+        path = ROOT / "build/rehearsal"
+        if path.exists():
+            shutil.rmtree(path)
+        subprocess.run(["git", "clone", "--quiet", str(ROOT), str(path)], check=True)
+        when = git("log", "-1", "--format=%cI", path=path)
+        made = {"old": git("rev-parse", "HEAD", path=path)}
+        good = {"app/beanft/__init__.py": "\n# Another version.\n"}
+        for name, changes in (
+            ("new", good),
+            ("broken", {"app/beanft/wsgi.py": BROKEN}),
+            ("unready", {"app/beanft/health/service.py": NEVER_READY}),
+            ("tip", {}),
+        ):
+            if name != "new":
+                git("checkout", "--quiet", made["new"], "--", ".", path=path)
+            for file, addition in changes.items():
+                (path / file).write_text((path / file).read_text() + addition)
+            identity = ["-c", "user.name=rehearsal", "-c", "user.email=rehearsal@beanft.invalid"]
+            message = ["--all", "--quiet", "--allow-empty", "--message", f"Rehearsal: {name}"]
+            git(
+                *identity,
+                "commit",
+                *message,
+                path=path,
+                GIT_AUTHOR_DATE=when,
+                GIT_COMMITTER_DATE=when,
+            )
+            made[name] = git("rev-parse", "HEAD", path=path)
+        return made
+
+    def note(self, name: str, seconds: float, bound: int | None = None, **more: Any) -> None:
+        """Add a row to the table."""
+        held = bound is None or seconds <= bound
+        row = {"name": name, "value": round(seconds, 1), "unit": "s", "bound": bound, "holds": held}
+        self.rows.append({**row, **more})
+        print(f"  {name}: {seconds:.1f} s", flush=True)
+
+    def called(self, revision: str) -> str:
+        """Return what a served revision is here."""
+        names = [name for name, commit in self.commits.items() if commit.startswith(revision)]
+        return (names or [revision])[0] if revision else "-"
+
+    def concluded(self, what: str, build: Build, result: str, bound: int | None = None) -> Build:
+        """Expect a build's result, and add it to the table with what the fleets serve and its stages."""
+        expect(build.result == result, f"{what} is {build.result}, not {result}", build.console)
+        where = {name: self.called(served(name)) for name in FLEETS}
+        self.note(
+            f"#{build.number} {what}",
+            build.seconds,
+            bound,
+            result=build.result,
+            stages=self.controller.stages(build.number),
+            **where,
+        )
+        return build
+
+    def build(self, what: str, result: str, bound: int | None = None, **parameters: str) -> Build:
+        """Build main with parameters, to the end that is expected."""
+        number = self.controller.start(MAIN, **parameters)
+        return self.concluded(what, self.controller.ended(number), result, bound)
+
+    def serve(self, staging: str, production: str) -> None:
+        """Expect which commits the fleets serve."""
+        found = {name: self.called(served(name)) for name in FLEETS}
+        wanted = {"staging": staging, "production": production}
+        expect(found == wanted, f"served is {found}, not {wanted}")
+
+    def table(self) -> str:
+        """Return the builds with their results, what was served after each, and the seconds of the stages."""
+        lines = [("build", "result", "staging", "production", "seconds", "stages")]
+        for row in self.rows:
+            stages = ", ".join(f"{name} {took:.0f}" for name, took in row.get("stages", {}).items())
+            ends = [str(row.get(key, "")) for key in ("result", "staging", "production")]
+            lines.append((row["name"], *ends, f"{row['value']:.0f}", stages))
+        widths = [max(len(line[column]) for line in lines) for column in range(5)]
+        return "\n".join(
+            "  ".join(
+                [*(cell.ljust(width) for cell, width in zip(line, widths, strict=False)), line[5]]
+            ).rstrip()
+            for line in lines
+        )
+
+
+def git(*arguments: str, path: Path = ROOT, **environment: str) -> str:
+    """Run git and return what it printed."""
+    return subprocess.run(
+        ["git", *arguments],
+        cwd=path,
+        env={**os.environ, "GIT_CONFIG_VALUE_0": "*", **environment},
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stdout.strip()
+
+
+def docker(*arguments: str) -> str:
+    """Run docker and return what it printed."""
+    done = subprocess.run(["docker", *arguments], check=True, capture_output=True, text=True)
+    return done.stdout.strip()
+
+
+def served(fleet: str) -> str:
+    """Return the revision that a fleet serves, or '' where there is no fleet."""
+    machine = f"{CHECKOUT}-{fleet}-m1"
+    if not docker("ps", "--quiet", "--filter", f"name=^{machine}$"):
+        return ""
+    port = docker("inspect", "--format", '{{index .Config.Labels "beanft.port.http"}}', machine)
+    with requests.Session() as session:
+        session.trust_env = False
+        answer = session.get(f"http://127.0.0.1:{port}/version", timeout=30)
+    return str(answer.json()["revision"]) if answer.ok else str(answer.status_code)
 
 
 def wait(what: str, seconds: int, look: Callable[[], Any]) -> Any:
@@ -124,25 +313,22 @@ def expect(holds: bool, sentence: str, console: str = "") -> None:
         raise RehearsalProblem("\n".join([sentence, *console.splitlines()[-60:]]))
 
 
-def note(name: str, seconds: float, bound: int | None) -> None:
-    """Add a row to the table."""
-    held = bound is None or seconds <= bound
-    row = {"name": name, "value": round(seconds, 1), "unit": "s", "bound": bound, "holds": held}
-    rows.append(row)
-    print(f"  {name}: {seconds:.1f} s", flush=True)
+def configure(*credentials: str) -> None:
+    """Give the controller the states of fleets as credentials, and take others away."""
+    files = {f"beanft-{name}": str(ROOT / f".local/{name}.state") for name in credentials}
+    extra = json.dumps({"jenkins_credential_files": files})
+    options = ["--extra-vars", f"@{STATE}/rehearsal.yml", "--extra-vars", extra]
+    command = [str(ROOT / "bin/jenkins"), *options, "--tags", "always,jenkins"]
+    subprocess.run(command, cwd=ROOT, check=True)
 
 
-def restart(controller: Controller) -> None:
-    """A controller is ready soon after its start."""
-    begun = time.monotonic()
-    machine = f"{os.environ['BEANFT_CHECKOUT']}-jenkins-m1"
-    subprocess.run(["docker", "exec", machine, "systemctl", "restart", "jenkins"], check=True)
-    wait("the controller", 2 * READY_SECONDS, lambda: controller.get("", "mode"))
-    note("controller ready after a restart", time.monotonic() - begun, READY_SECONDS)
-
-
-def look_at_controller(controller: Controller) -> None:
+def look(story: Story) -> None:
     """Its configuration is in force: nobody comes in without a name, the agent is there, jobs and their clocks are."""
+    controller = story.controller
+    begun = time.monotonic()
+    docker("exec", CONTROLLER, "systemctl", "restart", "jenkins")
+    wait("the controller", 3 * READY_SECONDS, lambda: controller.get("", "mode"))
+    story.note("controller ready after a restart", time.monotonic() - begun, READY_SECONDS)
     for path in ("/", "/api/json", "/job/beanft/", "/script", "/computer/"):
         anonymous = requests.get(
             f"{controller.url}{path}",
@@ -158,17 +344,18 @@ def look_at_controller(controller: Controller) -> None:
     expect(said["useSecurity"] is True, "there is no security")
     expect(said["numExecutors"] == 0, f"the controller has {said['numExecutors']} executors")
     expect(said["slaveAgentPort"] == -1, f"agents may call in at {said['slaveAgentPort']}")
+    code = controller.post("/configuration-as-code/export").text
+    for key in ("globalMatrix:", "allowsSignup: false", "manuallyProvidedKeyVerificationStrategy:"):
+        expect(key in code, f"the configuration in force has no '{key}'", code)
     jobs = {job["name"] for job in said["jobs"]}
     expect(jobs == {"beanft", "beanft-nightly", "beanft-weekly"}, f"there are the jobs {jobs}")
     for name in ("nightly", "weekly"):
-        clock = controller.text(f"/job/beanft-{name}/config.xml")
+        clock = controller.read(f"/job/beanft-{name}/config.xml").text
         expect("TimerTrigger" in clock, f"job beanft-{name} has no clock")
-    failed = [
-        plugin["shortName"]
-        for plugin in controller.get("/pluginManager", "plugins[shortName,active]")["plugins"]
-        if not plugin["active"]
-    ]
+    plugins = controller.get("/pluginManager", "plugins[shortName,active]")["plugins"]
+    failed = [plugin["shortName"] for plugin in plugins if not plugin["active"]]
     expect(not failed, f"plugins did not start: {', '.join(failed)}")
+    print(f"  {len(plugins)} plugins are active", flush=True)
     for name in PIPELINES:
         answer = controller.post(
             "/pipeline-model-converter/validate", jenkinsfile=(ROOT / name).read_text()
@@ -183,148 +370,209 @@ def look_at_controller(controller: Controller) -> None:
             for computer in controller.get("/computer")["computer"]
         ),
     )
-    note("agent is there, by SSH", time.monotonic() - begun, 180)
+    story.note("agent is there, by SSH", time.monotonic() - begun, 180)
 
 
-def refuse(controller: Controller) -> None:
-    """What can't be done ends red, within seconds and with a sentence; indexing has started the first of them."""
-    wait("the first build of main", 300, lambda: controller.get(f"{MAIN}/1"))
-    first = controller.ended(1)
-    expect(first.result == "FAILURE", f"the first build is {first.result}", first.console)
-    expect(
-        'Stage "Credential of staging" did not succeed. Run it yourself: ' in first.console,
-        "the first build does not say which stage failed",
-        first.console,
+def push(story: Story) -> None:
+    """What is pushed is found, and its build ends at once where a credential is missing."""
+    controller = story.controller
+    git(
+        "push",
+        "--quiet",
+        "--force",
+        os.environ["REHEARSAL_REMOTE"],
+        f"{story.commits['tip']}:refs/heads/main",
+        path=ROOT / "build/rehearsal",
     )
-    note("found by indexing; credential missing: red", first.seconds, 300)
+    begun = time.monotonic()
+
+    def found() -> int | None:
+        # Nothing but the push says so: the job looks at its repository by itself, every minute.
+        for build in controller.get(MAIN, "builds[number,actions[lastBuiltRevision[SHA1]]]")[
+            "builds"
+        ]:
+            for action in build["actions"]:
+                if action.get("lastBuiltRevision", {}).get("SHA1") == story.commits["tip"]:
+                    return int(build["number"])
+        return None
+
+    number = wait("a build of what was pushed", 600, found)
+    story.note("found by itself after a push", time.monotonic() - begun, 180)
+    build = controller.ended(number)
+    expect(
+        'Stage "Credential of staging" did not succeed. Run it yourself: ' in build.console,
+        "the first build does not say which stage failed",
+        build.console,
+    )
+    story.concluded("push; credential missing", build, "FAILURE", RED_SECONDS)
+
+
+def refuse(story: Story) -> None:
+    """What can't be done ends red, within seconds and with a sentence."""
+    controller = story.controller
     for parameters, words in (
         ({"VERSION": "v999"}, "VERSION='v999' does not exist"),
         ({"ACTION": "drift", "ENVIRONMENT": "none"}, "ACTION=drift is done to an environment"),
         ({"ACTION": "rollback", "VERSION": "x"}, "VERSION='x' with ACTION=rollback is the number"),
     ):
-        build = controller.build(**parameters)
         asked = " ".join(f"{name}={value}" for name, value in parameters.items())
-        expect(build.result == "FAILURE", f"{asked} is {build.result}", build.console)
+        build = story.build(asked, "FAILURE", RED_SECONDS, **parameters)
         expect(words in build.console, f"{asked} is refused without a sentence", build.console)
         expect("tools:" not in build.console, f"{asked} installs tools", build.console)
-        note(f"{asked}: red", build.seconds, RED_SECONDS)
     answer = controller.post(f"{MAIN}/buildWithParameters", ENVIRONMENT="moon")
     expect(answer.status_code >= 400, f"ENVIRONMENT=moon is taken: {answer.status_code}")
+    units = ["docker.socket", "docker.service"]
+    docker("exec", AGENT, "systemctl", "stop", *units)
+    try:
+        build = story.build("agent without Docker", "FAILURE", RED_SECONDS, ENVIRONMENT="none")
+    finally:
+        docker("exec", AGENT, "systemctl", "start", *units)
+    expect("no Docker engine answers on" in build.console, "no sentence says so", build.console)
+    expect("tools:" not in build.console, "an agent without Docker gets tools", build.console)
 
 
-def abort(controller: Controller) -> None:
-    """An aborted build says so, and holds nobody up."""
-    number = controller.start(MAIN, ACTION="updates", ENVIRONMENT="none")
-    wait(
-        "the stage Updates",
-        300,
-        lambda: "make updates" in controller.text(f"{MAIN}/{number}/consoleText"),
-    )
+def update(story: Story) -> None:
+    """What needs no environment: aborted it cleans up, and else runs to its green end and keeps its report."""
+    controller = story.controller
+    asked = {"ACTION": "updates", "ENVIRONMENT": "none"}
+    number = controller.start(MAIN, **asked)
+    controller.says(number, "make updates")
     begun = time.monotonic()
-    controller.post(f"{MAIN}/{number}/stop").raise_for_status()
-    build = controller.ended(number)
-    expect(build.result == "ABORTED", f"the aborted build is {build.result}", build.console)
+    controller.stop(number)
+    build = story.concluded("ACTION=updates, aborted", controller.ended(number), "ABORTED")
     expect(
         "down-tests: no machine of a test is left" in build.console,
         "the aborted build does not clean up",
         build.console,
     )
-    note("abort: ended and cleaned up", time.monotonic() - begun, RED_SECONDS)
-
-
-def succeed(controller: Controller) -> None:
-    """What needs no environment runs to its green end, and its report is kept."""
-    build = controller.build(ACTION="updates", ENVIRONMENT="none")
-    expect(build.result == "SUCCESS", f"ACTION=updates is {build.result}", build.console)
+    story.note("from abort to end", time.monotonic() - begun, RED_SECONDS)
+    build = story.build("ACTION=updates", "SUCCESS", **asked)
     kept = controller.get(f"{MAIN}/{build.number}")["artifacts"]
-    expect(
-        "build/reports/updates.json" in {item["relativePath"] for item in kept}, f"kept is {kept}"
-    )
-    note("ACTION=updates: green", build.seconds, BUILD_SECONDS)
+    names = {item["relativePath"] for item in kept}
+    expect("build/reports/updates.json" in names, f"kept is {names}")
 
 
-def operate(controller: Controller) -> None:
-    """With the state of a staging as a credential: drift and backup."""
-    subprocess.run([ROOT / "tests/jenkins/staging", "make"], cwd=ROOT, check=True)
-    given = {"jenkins_credential_files": {"beanft-staging": str(ROOT / ".local/staging.state")}}
-    subprocess.run(
-        [
-            ROOT / "bin/jenkins",
-            "--extra-vars",
-            f"@{STATE}/rehearsal.yml",
-            "--extra-vars",
-            json.dumps(given),
-            "--tags",
-            "always,jenkins",
-        ],
-        cwd=ROOT,
-        check=True,
-    )
-    for action in ("drift", "backup"):
-        act_at_staging(controller, f"ACTION={action}", ACTION=action)
-
-
-def act_at_staging(controller: Controller, name: str, **parameters: str) -> None:
-    """Do something to staging, and see that its state was there and is gone again."""
-    build = controller.build(ENVIRONMENT="staging", **parameters)
-    expect(build.result == "SUCCESS", f"{name} is {build.result}", build.console)
-    expect("state: of ENV=staging" in build.console, "no state was loaded", build.console)
-    expect("removed from this machine" in build.console, "the state stays there", build.console)
-    note(f"{name} at staging: green", build.seconds, BUILD_SECONDS)
-
-
-def deploy(controller: Controller) -> None:
-    """A commit is deployed again, to staging: built on the agent, switched, asked what a visitor would."""
-    commit = subprocess.check_output(["git", "rev-parse", "HEAD"], cwd=ROOT, text=True).strip()
-    act_at_staging(controller, "deploy of a VERSION", VERSION=commit)
-
-
-def pass_a_night(controller: Controller) -> None:
-    """The nightly job looks at both environments, also where one is not as it should be."""
-    before = controller.get(MAIN)["lastBuild"]["number"]
+def fleets(story: Story) -> None:
+    """Two machines get this commit from here, and the controller their states as credentials."""
     begun = time.monotonic()
-    job = "/job/beanft-nightly"
-    number = controller.start(job)
-    # The fifth is the restore test, which takes an hour.
+    for name in FLEETS:
+        subprocess.run([ROOT / "tests/jenkins/fleet", "make", name], cwd=ROOT, check=True)
+    story.note("staging and production made, with this commit", time.monotonic() - begun)
+    configure(*FLEETS)
+    story.serve("old", "old")
+
+
+def has_state(build: Build) -> None:
+    """Expect that a build had the state of an environment for as long as it needed that."""
+    expect("state: of ENV=" in build.console, "no state was loaded", build.console)
+    expect("removed from this machine" in build.console, "the state stays there", build.console)
+
+
+def operate(story: Story) -> None:
+    """Plan, drift, backup, and a deploy as a rehearsal: nothing changes."""
+    has_state(story.build("plan production", "SUCCESS", ACTION="plan", ENVIRONMENT="production"))
+    has_state(story.build("drift staging", "SUCCESS", ACTION="drift", ENVIRONMENT="staging"))
+    has_state(story.build("backup staging", "SUCCESS", ACTION="backup", ENVIRONMENT="staging"))
+    build = story.build("new, DRY_RUN", "SUCCESS", VERSION=story.commits["new"], DRY_RUN="true")
+    has_state(build)
+    expect("Plan for production" in story.controller.stages(build.number), "no plan is shown")
+    story.serve("old", "old")
+
+
+def deploy(story: Story) -> None:
+    """A commit goes to staging, is approved, and goes to production."""
+    controller = story.controller
+    number = controller.start(MAIN, VERSION=story.commits["new"])
+    controller.approve(number)
+    story.serve("new", "old")
+    build = controller.ended(number)
+    story.concluded("new, approved", build, "SUCCESS")
+    has_state(build)
+    expect("Approved by admin" in build.console, "nobody approved", build.console)
+    story.serve("new", "new")
+
+
+def fail(story: Story) -> None:
+    """What is broken ends in staging: pages that fail at the smoke test, what is never ready by itself."""
+    build = story.build("broken", "FAILURE", VERSION=story.commits["broken"])
+    expect('Stage "Staging" did not succeed' in build.console, "not in staging", build.console)
+    expect("GET /register answered 500" in build.console, "smoke does not say so", build.console)
+    story.serve("broken", "new")
+    back = {"ACTION": "rollback", "ENVIRONMENT": "staging"}
+    has_state(story.build("rollback of staging", "SUCCESS", **back))
+    story.serve("new", "new")
+    build = story.build("unready", "FAILURE", VERSION=story.commits["unready"])
+    expect('Stage "Staging" did not succeed' in build.console, "not in staging", build.console)
+    expect("serves again" in build.console, "it does not go back by itself", build.console)
+    story.serve("new", "new")
+
+
+def abort(story: Story) -> None:
+    """A deploy that is aborted in the middle leaves a lock that ends by itself, and the next one goes on from there."""
+    controller = story.controller
+    number = controller.start(MAIN, VERSION=story.commits["old"], ENVIRONMENT="staging")
+    controller.says(number, "Entry and switch")
+    begun = time.monotonic()
+    controller.stop(number)
+    build = story.concluded(
+        "old to staging, aborted in the switch", controller.ended(number), "ABORTED"
+    )
+    has_state(build)
+    story.note("from abort to end", time.monotonic() - begun, RED_SECONDS)
+    story.build(
+        "old to staging again", "SUCCESS", VERSION=story.commits["old"], ENVIRONMENT="staging"
+    )
+    story.serve("old", "new")
+
+
+def start_by_clock(story: Story, job: str, done: list[str], long: str) -> None:
+    """Start a job that builds main some times, and abort the last of those, which takes hours."""
+    controller = story.controller
+    before = controller.get(MAIN)["lastBuild"]["number"]
+    last = before + len(done) + 1
+    begun = time.monotonic()
+    number = controller.start(f"/job/{job}")
     wait(
-        "the fifth build of the night",
-        BUILD_SECONDS,
-        lambda: controller.get(MAIN)["lastBuild"]["number"] == before + 5,
+        f"build {last}, of {job}",
+        2 * BUILD_SECONDS,
+        lambda: controller.get(MAIN)["lastBuild"]["number"] == last,
     )
     took = time.monotonic() - begun
-    ends = [controller.ended(before + turn).result for turn in range(1, 5)]
-    expect(
-        ends == ["SUCCESS", "FAILURE", "SUCCESS", "FAILURE"],
-        f"drift and backup of staging and of a production without credential are {ends}",
-    )
-    for place in (f"{job}/{number}", f"{MAIN}/{before + 5}"):
-        controller.post(f"{place}/stop").raise_for_status()
-    night = controller.ended(number, job)
-    expect(night.result in {"FAILURE", "ABORTED"}, f"the night is {night.result}", night.console)
-    controller.ended(before + 5)
-    note("nightly: drift and backup of both environments", took, None)
+    found = [controller.ended(build).result for build in range(before + 1, last)]
+    controller.says(last, long)
+    # Its own end first: it would go on with what comes after.
+    controller.stop(number, f"/job/{job}")
+    night = controller.ended(number, f"/job/{job}")
+    controller.stop(last)
+    build = controller.ended(last)
+    expect(build.result == "ABORTED", f"{long} is {build.result}", build.console)
+    expect(set(found) <= {"SUCCESS"}, f"{', '.join(done)} are {found}", night.console)
+    story.note(f"{job}: {', '.join(done)}; began {long}", took)
+
+
+def pass_a_night(story: Story) -> None:
+    """The nightly job looks at both environments, and the weekly one begins; what takes hours is aborted."""
+    night = [f"{action} {fleet}" for action in ("drift", "backup") for fleet in FLEETS]
+    start_by_clock(story, "beanft-nightly", night, "make test-restore")
+    start_by_clock(story, "beanft-weekly", [], "make test-faults FULL=1")
+
+
+PARTS = (look, push, refuse, update, fleets, operate, deploy, fail, abort, pass_a_night)
 
 
 def main() -> None:
     """Rehearse, and print the table, also of what came before a problem."""
-    controller = Controller(sys.argv[1])
-    note("controller and agent from the playbook", int(sys.argv[2]), None)
+    asked = os.environ.get("PARTS", "").split()
+    parts = [part for part in PARTS if not asked or part.__name__ in asked]
+    story = Story(sys.argv[1], int(sys.argv[2]))
     try:
-        for part in (
-            restart,
-            look_at_controller,
-            refuse,
-            abort,
-            succeed,
-            operate,
-            pass_a_night,
-            deploy,
-        ):
-            part(controller)
+        for part in parts:
+            print(f"\n== {part.__name__}", flush=True)
+            part(story)
     finally:
-        subprocess.run(
-            [ROOT / "bin/report", "jenkins-rehearsal", *map(json.dumps, rows)], check=True
-        )
+        report = [ROOT / "bin/report", "jenkins-rehearsal", *map(json.dumps, story.rows)]
+        subprocess.run(report, check=True, stdout=subprocess.DEVNULL)
+        print(f"\n{story.table()}", flush=True)
 
 
 if __name__ == "__main__":
