@@ -357,10 +357,12 @@ def main(names: list[str], path: Path, suffix: str) -> None:
     # The time of the last change to the inputs, so that other commits change no layer.
     epoch = git("log", "-1", "--format=%ct", "--", *INPUTS) or git("log", "-1", "--format=%ct")
     manifest = json.loads(path.read_text()) if path.exists() else {}
+    local = os.environ.get("BEANFT_PROVIDER", "local") == "local"
     wanted = names or [
         *APPLICATION,
         "registry",
-        f"host-ready:{os.environ.get('RELEASE') or 'trixie'}",
+        # Machines are made of an image by the local provider alone.
+        *([f"host-ready:{os.environ.get('RELEASE') or 'trixie'}"] if local else []),
     ]
     for name in wanted:
         if name.startswith("base:"):
