@@ -282,14 +282,17 @@ def docker(*arguments: str) -> str:
 
 
 def served(fleet: str) -> str:
-    """Return the revision that a fleet serves, or '' where there is no fleet."""
+    """Return the revision that a fleet serves, or '' where there is none or nothing yet."""
     machine = f"{CHECKOUT}-{fleet}-m1"
     if not docker("ps", "--quiet", "--filter", f"name=^{machine}$"):
         return ""
     port = docker("inspect", "--format", '{{index .Config.Labels "beanft.port.http"}}', machine)
     with requests.Session() as session:
         session.trust_env = False
-        answer = session.get(f"http://127.0.0.1:{port}/version", timeout=30)
+        try:
+            answer = session.get(f"http://127.0.0.1:{port}/version", timeout=30)
+        except requests.ConnectionError:
+            return ""
     return str(answer.json()["revision"]) if answer.ok else str(answer.status_code)
 
 
