@@ -34,8 +34,6 @@ READY_SECONDS = 120
 RED_SECONDS = 60
 # Waits, which say nothing about what is good: other work on the machine makes all of it slower.
 BUILD_SECONDS = 3600
-# A lock's lease, after which anybody may take it.
-LEASE_SECONDS = 20
 # Pages fail, and the site is ready all the same.
 BROKEN = """
 
@@ -178,7 +176,7 @@ class Story:
     def commits(self) -> dict[str, str]:
         """Return the commits of main, by what they are; the same ones whenever this commit is rehearsed.
 
-        "old" is this commit, which the fleets have from here. The pipeline is the same in all of them.
+        "old" is this commit; the pipeline is the same in all of them.
         """
         path = ROOT / "build/rehearsal"
         if path.exists():
@@ -456,13 +454,12 @@ def update(story: Story) -> None:
 
 
 def fleets(story: Story) -> None:
-    """Two machines get this commit from here, and the controller their states as credentials."""
+    """Two machines that have no release yet, and their states as credentials of the controller."""
     begun = time.monotonic()
     for name in FLEETS:
         subprocess.run([ROOT / "tests/jenkins/fleet", "make", name], cwd=ROOT, check=True)
-    story.note("staging and production made, with this commit", time.monotonic() - begun)
+    story.note("machines of staging and production", time.monotonic() - begun)
     configure(*FLEETS)
-    story.serve("old", "old")
 
 
 def has_state(build: Build) -> None:
@@ -471,28 +468,32 @@ def has_state(build: Build) -> None:
     expect("removed from this machine" in build.console, "the state stays there", build.console)
 
 
-def operate(story: Story) -> None:
-    """Plan, drift, backup, and a deploy as a rehearsal: nothing changes."""
-    has_state(story.build("plan production", "SUCCESS", ACTION="plan", ENVIRONMENT="production"))
-    has_state(story.build("drift staging", "SUCCESS", ACTION="drift", ENVIRONMENT="staging"))
-    has_state(story.build("backup staging", "SUCCESS", ACTION="backup", ENVIRONMENT="staging"))
-    build = story.build("new, DRY_RUN", "SUCCESS", VERSION=story.commits["new"], DRY_RUN="true")
-    has_state(build)
-    expect("Plan for production" in story.controller.stages(build.number), "no plan is shown")
-    story.serve("old", "old")
-
-
-def deploy(story: Story) -> None:
+def deploy(story: Story, name: str = "old") -> None:
     """A commit goes to staging, is approved, and goes to production."""
     controller = story.controller
-    number = controller.start(MAIN, VERSION=story.commits["new"])
+    before = story.called(served("production"))
+    number = controller.start(MAIN, VERSION=story.commits[name])
     controller.approve(number)
-    story.serve("new", "old")
+    story.serve(name, before)
     build = controller.ended(number)
-    story.concluded("new, approved", build, "SUCCESS")
+    story.concluded(f"{name}, approved", build, "SUCCESS")
     has_state(build)
     expect("Approved by admin" in build.console, "nobody approved", build.console)
-    story.serve("new", "new")
+    story.serve(name, name)
+
+
+def operate(story: Story) -> None:
+    """Plan, drift, backup, and a deploy as a rehearsal: nothing changes."""
+    for action, fleet in (("plan", "production"), ("drift", "staging"), ("backup", "staging")):
+        asked = {"ACTION": action, "ENVIRONMENT": fleet}
+        has_state(story.build(f"{action} {fleet}", "SUCCESS", **asked))
+    asked = {"VERSION": story.commits["new"], "DRY_RUN": "true"}
+    build = story.build("new, DRY_RUN", "SUCCESS", **asked)
+    has_state(build)
+    stages = story.controller.stages(build.number)
+    for name in FLEETS:
+        expect(f"Plan for {name}" in stages, f"there is no plan for {name}", build.console)
+    story.serve("old", "old")
 
 
 def fail(story: Story) -> None:
@@ -500,32 +501,30 @@ def fail(story: Story) -> None:
     build = story.build("broken", "FAILURE", VERSION=story.commits["broken"])
     expect('Stage "Staging" did not succeed' in build.console, "not in staging", build.console)
     expect("GET /register answered 500" in build.console, "smoke does not say so", build.console)
-    story.serve("broken", "new")
+    story.serve("broken", "old")
     back = {"ACTION": "rollback", "ENVIRONMENT": "staging"}
     has_state(story.build("rollback of staging", "SUCCESS", **back))
-    story.serve("new", "new")
+    story.serve("old", "old")
     build = story.build("unready", "FAILURE", VERSION=story.commits["unready"])
     expect('Stage "Staging" did not succeed' in build.console, "not in staging", build.console)
     expect("serves again" in build.console, "it does not go back by itself", build.console)
-    story.serve("new", "new")
+    story.serve("old", "old")
 
 
 def abort(story: Story) -> None:
-    """A deploy that is aborted in the middle leaves a lock that ends by itself, and the next one goes on from there."""
+    """A deploy is aborted in the middle; its lock ends by itself, and the next one goes on from there to production."""
     controller = story.controller
-    number = controller.start(MAIN, VERSION=story.commits["old"], ENVIRONMENT="staging")
+    number = controller.start(MAIN, VERSION=story.commits["new"])
     controller.says(number, "Entry and switch")
     begun = time.monotonic()
     controller.stop(number)
-    build = story.concluded(
-        "old to staging, aborted in the switch", controller.ended(number), "ABORTED"
-    )
+    build = controller.ended(number)
+    took = time.monotonic() - begun
+    story.concluded("new, aborted in the switch", build, "ABORTED")
     has_state(build)
-    story.note("from abort to end", time.monotonic() - begun, RED_SECONDS)
-    story.build(
-        "old to staging again", "SUCCESS", VERSION=story.commits["old"], ENVIRONMENT="staging"
-    )
-    story.serve("old", "new")
+    expect(served("production") == story.commits["old"][:12], "production is not as it was")
+    story.note("from abort to end", took, RED_SECONDS)
+    deploy(story, "new")
 
 
 def start_by_clock(story: Story, job: str, done: list[str], long: str) -> None:
@@ -560,7 +559,7 @@ def pass_a_night(story: Story) -> None:
     start_by_clock(story, "beanft-weekly", [], "make test-faults FULL=1")
 
 
-PARTS = (look, push, refuse, update, fleets, operate, deploy, fail, abort, pass_a_night)
+PARTS = (look, push, refuse, update, fleets, deploy, operate, fail, abort, pass_a_night)
 
 
 def main() -> None:
