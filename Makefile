@@ -161,7 +161,7 @@ engine: tools ## a Docker engine: found, else Debian's installed and started
 base: engine ## the base image: pulled, else bootstrapped from Debian's packages
 	@bin/images base:trixie
 
-images: engine ## web, api, worker, edge, registry and machine images
+images: engine ## web, api, worker, edge, registry; for CLOUD=local machines, too
 	@bin/images
 
 bundle: images ## one signed file in dist/, to deploy from where there is no network

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Builds the images of this checkout, each from what is in the tree.
 
-    docker/build.py                 the application's images, edge, registry and machines
+    docker/build.py                 the application's images, edge, registry, and machines of the local provider
     docker/build.py lint            only those named
     docker/build.py base:bookworm   a base, pulled or else bootstrapped
     docker/build.py --relock cars   writes down which versions of Debian's packages it has now
