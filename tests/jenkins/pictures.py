@@ -1,6 +1,8 @@
 """Pictures of a controller's pages for docs/jenkins.md.
 
 pictures.py URL NAME=PATH…    the controller's URL; each picture is docs/jenkins-NAME.png of a path
+
+Of a rehearsal that KEEP=1 left there, with PYTHONPATH=.:ansible/plugins/module_utils and BEANFT_STATE of ENV=jenkins.
 """
 
 from __future__ import annotations
