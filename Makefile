@@ -161,7 +161,7 @@ engine: tools ## a Docker engine: found, else Debian's installed and started
 base: engine ## the base image: pulled, else bootstrapped from Debian's packages
 	@bin/images base:trixie
 
-images: engine ## web, api, worker, edge, registry and machine images
+images: engine ## web, api, worker, edge, registry; for CLOUD=local machines, too
 	@bin/images
 
 bundle: images ## one signed file in dist/, to deploy from where there is no network
@@ -254,7 +254,7 @@ test-faults: images ## the faults alone, in a table (FULL=1 for all of them)
 	@bin/pytest faults -v -s tests/fleet/test_2_faults.py
 
 ##@ Pipeline
-.PHONY: check-request at-version save-state check-state load-state forget-state down-tests updates
+.PHONY: jenkins-rehearsal check-request at-version save-state check-state load-state forget-state down-tests updates
 check-request: ## can a build do what it is asked for? (ACTION, ENVIRONMENT, VERSION, DRY_RUN)
 	@bin/check-request
 
@@ -278,6 +278,9 @@ down-tests: ## remove what tests that were killed have left, and no environment
 
 updates: tools ## which pinned packages have newer versions
 	@bin/updates
+
+jenkins-rehearsal: engine ## a real Jenkins of JENKINS_MIRROR= reads and builds all this; skipped without one
+	@bin/jenkins-rehearsal
 
 ##@ The other containers
 .PHONY: analysis

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Builds the images of this checkout, each from what is in the tree.
 
-    docker/build.py                 the application's images, edge, registry and machines
+    docker/build.py                 the application's images, edge, registry, and machines of the local provider
     docker/build.py lint            only those named
     docker/build.py base:bookworm   a base, pulled or else bootstrapped
     docker/build.py --relock cars   writes down which versions of Debian's packages it has now
@@ -357,10 +357,12 @@ def main(names: list[str], path: Path, suffix: str) -> None:
     # The time of the last change to the inputs, so that other commits change no layer.
     epoch = git("log", "-1", "--format=%ct", "--", *INPUTS) or git("log", "-1", "--format=%ct")
     manifest = json.loads(path.read_text()) if path.exists() else {}
+    local = os.environ.get("BEANFT_PROVIDER", "local") == "local"
     wanted = names or [
         *APPLICATION,
         "registry",
-        f"host-ready:{os.environ.get('RELEASE') or 'trixie'}",
+        # Machines are made of an image by the local provider alone.
+        *([f"host-ready:{os.environ.get('RELEASE') or 'trixie'}"] if local else []),
     ]
     for name in wanted:
         if name.startswith("base:"):
