@@ -8,8 +8,11 @@ stand-in handed out. `make test-bridge`; some minutes, so it is not part of `mak
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
 import os
+import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -103,6 +106,29 @@ def bridged(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Checkout
         checkout.run("bin/down", ok=False)
 
 
+@contextlib.contextmanager
+def agent(socket: Path, key: Path) -> Iterator[Path]:
+    """Have an agent with a key until the block ends."""
+    with subprocess.Popen(["ssh-agent", "-D", "-a", socket], stdout=subprocess.DEVNULL) as process:
+        try:
+            for _ in range(100):
+                if socket.exists():
+                    break
+                time.sleep(0.1)
+            environment = {**os.environ, "SSH_AUTH_SOCK": str(socket)}
+            subprocess.run(["ssh-add", "-q", key], env=environment, check=True)
+            yield socket
+        finally:
+            process.terminate()
+
+
+def other_key(directory: Path) -> str:
+    """Return a public key that no machine has."""
+    path = directory / "other"
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", path], check=True)
+    return " ".join(path.with_suffix(".pub").read_text().split()[:2])
+
+
 def hosts(checkout: Checkout) -> dict[str, dict[str, Any]]:
     """Return the inventory's machines."""
     text = checkout.run(
@@ -130,6 +156,40 @@ def test_site_deploy_and_smoke_over_the_clouds_inventory(
     checkout.make_target("deploy")
     checkout.make_target("smoke")
     assert "changed=0" in checkout.run("bin/play", "site")
+
+
+def test_ssh_goes_through_a_bastion_that_is_known(
+    bridged: tuple[Checkout, Fleet, Aws], tmp_path: Path
+) -> None:
+    checkout, fleet, _ = bridged
+    overlay = checkout.path / "ansible/inventories/aws/zz_exchanged.yml"
+    state, usual = checkout.path / ".local/aws-staging", overlay.read_text()
+    key = (state / "known_hosts").read_text().split(" ", 1)[1].strip()
+    found = exchanged(fleet)
+    # The machine itself, by its port of this computer, leads to its own address.
+    bastion = {"address": "127.0.0.1", "port": found["ansible_port"], "user": "deploy"}
+    inside = {"ansible_host": found["beanft_address"], "ansible_port": 22}
+    with agent(tmp_path / "agent", state / "id_ed25519") as socket:
+        checkout.variables["SSH_AUTH_SOCK"] = str(socket)
+        # The one that is wrong first: afterwards a connection is open.
+        for host_key, holds in ((other_key(tmp_path), False), (key, True)):
+            host = {**found, **inside, "beanft_bastion": {**bastion, "host_key": host_key}}
+            overlay.write_text(yaml.safe_dump({"all": {"hosts": {NAME: host}}}))
+            ping = "ansible -i ansible/inventories/aws machines -m ansible.builtin.ping"
+            commands = (
+                ("bin/ssh", "m1", "echo", "$SSH_CONNECTION"),
+                ("bash", "-c", f". bin/_env; ANSIBLE_CONFIG=ansible/ansible.cfg {ping}"),
+            )
+            if holds:
+                # Who comes is the machine itself.
+                said = checkout.run(*commands[0]).split()
+                assert said[-4] == said[-2] == found["beanft_address"]
+                assert '"ping": "pong"' in checkout.run(*commands[1])
+            else:
+                for command in commands:
+                    assert "Host key verification failed" in checkout.fails(*command)
+    del checkout.variables["SSH_AUTH_SOCK"]
+    overlay.write_text(usual)
 
 
 def test_destroy_removes_what_the_cloud_has(bridged: tuple[Checkout, Fleet, Aws]) -> None:
