@@ -4,7 +4,7 @@ They die with the run that started them. A run that is killed leaves workers tha
 the connection to the machine, whose module can't know then that nobody wants it any more. See bin/ssh-of-run for the
 other half.
 
-They collect no garbage: all that they have is gone within a second, and to look for it costs a third of their time.
+They collect no garbage: all that they have goes with them when their one task is done, and to look for it takes time.
 """
 
 from __future__ import annotations
