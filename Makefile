@@ -220,7 +220,7 @@ test-infra: engine ## tests of roles, templates, Jenkinsfile and inventories
 	@bin/images base:trixie lint
 	@bin/pytest infra -q -n 3 tests/infra tests/inventories
 
-test-cloud: tools ## provision, scale, destroy and faults at stand-ins for AWS and GCP, side by side (not in `make test`)
+test-cloud: tools ## provision, scale, destroy and faults at stand-ins for AWS and GCP, side by side
 	@bin/pytest cloud -q -s -n 2 --dist loadfile --ignore tests/cloud/test_4_azure.py tests/cloud
 
 test-azure: ## the same at a stand-in for Azure, whose 640 MB of packages it installs first (not in `make test`)

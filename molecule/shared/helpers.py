@@ -75,14 +75,14 @@ def apply(
     *,
     target: str = "machines",
     tasks_from: str = "main",
+    tags: str = "all",
     made_up: dict[str, Any] | None = None,
     variables: dict[str, Any] | None = None,
 ) -> Run:
-    """Apply a role once more, with facts made up and with other variables."""
+    """Apply a role once more, or its tasks with some tags, with facts made up and with other variables."""
     extra = {"role": role, "target": target, "tasks_from": tasks_from, "made_up": made_up or {}}
-    return playbook(
-        ROOT / "molecule/shared/role.yml", "--extra-vars", json.dumps(extra | (variables or {}))
-    )
+    words = json.dumps(extra | (variables or {}))
+    return playbook(ROOT / "molecule/shared/role.yml", "--tags", tags, "--extra-vars", words)
 
 
 def machine(name: str) -> Host:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import re
 import subprocess
 import sys
 import time
@@ -192,3 +193,21 @@ def test_a_scenario_depends_on_what_its_files_name(
 ) -> None:
     assert (ROOT / path).exists()
     assert (path in files(inputs, scenario)) is counts
+
+
+def test_documents_that_tests_read_count() -> None:
+    """Words for people are left out of what tests depend on, but where a test reads them."""
+    text = (ROOT / "bin/test").read_text(encoding="utf-8")
+    (words,) = re.findall(r"^read=\((.*)\)$", text, re.M)
+    counted = set(words.split())
+    targets = re.findall(r"^(?:BASE=\S+ )?once test-(\w+)", text, re.M)
+    assert {"web", "browser", "fleet", "cloud"} <= set(targets)
+    folders = [ROOT / "tests" / name for name in {*targets, "api", "stores"}]
+    found = {
+        f"docs/{name}"
+        for folder in folders
+        for path in folder.glob("**/*.py")
+        for name in re.findall(r"\bdocs\W+([a-z-]+\.md)", path.read_text(encoding="utf-8"))
+    }
+    assert found == counted
+    assert all((ROOT / path).is_file() for path in counted)

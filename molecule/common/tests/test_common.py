@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
-from helpers import STATE, apply, machine
+from helpers import STATE, Run, apply, machine
 from testinfra.host import Host
 
 testinfra_hosts = ["m1", "m2"]  # Debian 12 and 13
@@ -50,7 +51,7 @@ def test_another_limit_changes_that_and_nothing_else() -> None:
         changes = ["common : Journal limits", "common : Restart journald"]
         assert run.changed == dict.fromkeys(("m1", "m2"), changes)
     finally:
-        assert apply("common").code == 0
+        assert apply("common", tags="journal").code == 0
 
 
 def test_another_distribution_is_refused() -> None:
@@ -135,6 +136,12 @@ def login(key: Path, user: str, *command: str) -> subprocess.CompletedProcess[st
     )
 
 
+def apply_users(user: dict[str, Any]) -> Run:
+    """Apply what the role does about users on m2."""
+    variables = {"common_users": [user]}
+    return apply("common", target="*-m2", tags="preflight,users", variables=variables)
+
+
 def test_users_come_change_and_go(key: Path) -> None:
     ann = {
         "name": "ann",
@@ -144,7 +151,7 @@ def test_users_come_change_and_go(key: Path) -> None:
     }
     target = machine("m2")
     try:
-        run = apply("common", target="*-m2", variables={"common_users": [ann]})
+        run = apply_users(ann)
         assert run.messages == []
         assert set(run.changed["m2"]) == {
             "common : Users",
@@ -155,16 +162,16 @@ def test_users_come_change_and_go(key: Path) -> None:
         assert "adm" in target.check_output("id -nG ann").split()
         # Nothing bars the way of somebody whose only way is a key.
         assert target.check_output("getent shadow ann").split(":")[4] in ("", "99999")
-        again = apply("common", target="*-m2", variables={"common_users": [ann]})
+        again = apply_users(ann)
         assert (again.code, again.changed) == (0, {})
 
-        run = apply("common", target="*-m2", variables={"common_users": [{**ann, "sudo": False}]})
+        run = apply_users({**ann, "sudo": False})
         assert run.messages == []
         assert run.changed == {"m2": ["common : Users without sudo"]}
         assert login(key, "ann", "sudo", "-n", "true").returncode != 0
 
         gone = {"name": "ann", "state": "absent"}
-        run = apply("common", target="*-m2", variables={"common_users": [gone]})
+        run = apply_users(gone)
         assert run.messages == []
         assert run.changed == {"m2": ["common : Users"]}
         assert login(key, "ann", "true").returncode != 0
@@ -182,7 +189,7 @@ def test_another_choice_of_updates_changes_that_and_nothing_else() -> None:
         assert 'Automatic-Reboot "true";' in settings
         assert 'Automatic-Reboot-Time "03:30";' in settings
     finally:
-        assert apply("common").code == 0
+        assert apply("common", tags="updates").code == 0
 
 
 @pytest.mark.parametrize(
