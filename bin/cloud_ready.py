@@ -10,20 +10,9 @@ import sys
 from typing import Any
 
 import requests
+from cloud_credentials import MISSING_AWS, MISSING_AZURE, google_credentials
 
-MISSING_AWS = (
-    "there are no AWS credentials: set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY,"
-    " or run on a machine that has a role"
-)
-MISSING_GCP = (
-    "there are no GCP credentials: set GCP_AUTH_KIND to application, serviceaccount (with"
-    " GCP_SERVICE_ACCOUNT_FILE), machineaccount or accesstoken (with GCP_ACCESS_TOKEN)"
-)
-MISSING_AZURE = (
-    "there are no Azure credentials: set AZURE_SUBSCRIPTION_ID, AZURE_TENANT, AZURE_CLIENT_ID and AZURE_SECRET,"
-    " or none of them and log in with 'az login'"
-)
-SCOPES = ["https://www.googleapis.com/auth/compute"]
+SCOPE = "https://www.googleapis.com/auth/compute"
 SECONDS = 20
 
 
@@ -64,30 +53,6 @@ def at_aws() -> str:
     return f"AWS account {answer['Account']}, {region}, as {answer['Arn']}"
 
 
-def google_credentials() -> Any:
-    """Return what GCP_AUTH_KIND names, as Google's modules take it."""
-    import google.auth
-    import google.auth.compute_engine
-    import google.oauth2.credentials
-    import google.oauth2.service_account
-
-    # Classes without types.
-    of_account: Any = google.oauth2.service_account.Credentials
-    of_machine: Any = google.auth.compute_engine.Credentials
-    of_bearer: Any = google.oauth2.credentials.Credentials
-    kind, file = os.environ.get("GCP_AUTH_KIND"), os.environ.get("GCP_SERVICE_ACCOUNT_FILE")
-    token = os.environ.get("GCP_ACCESS_TOKEN")
-    if kind == "application":
-        return google.auth.default(scopes=SCOPES)[0]
-    if kind == "serviceaccount" and file:
-        return of_account.from_service_account_file(file, scopes=SCOPES)
-    if kind == "machineaccount":
-        return of_machine()
-    if kind == "accesstoken" and token:
-        return of_bearer(token)
-    raise ValueError(MISSING_GCP)
-
-
 def at_gcp() -> str:
     """Return the project.
 
@@ -104,7 +69,7 @@ def at_gcp() -> str:
     url = f"https://compute.googleapis.com/compute/v1/projects/{project}"
     try:
         # A refused token is refused; the client would ask for another one first.
-        session = authorized(google_credentials(), refresh_status_codes=())
+        session = authorized(google_credentials(SCOPE), refresh_status_codes=())
         answer = session.get(url, timeout=SECONDS)
         if answer.ok:
             return f"GCP project {answer.json()['name']}"

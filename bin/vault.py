@@ -7,6 +7,7 @@ import fcntl
 import hashlib
 import os
 import secrets
+import shlex
 import signal
 import string
 import subprocess
@@ -49,6 +50,11 @@ class Vault:
         # Where an environment's only secret was before there was a vault.
         self.former = state / "secrets" / "secret_key"
 
+    @property
+    def where(self) -> str:
+        """Say where the secrets are."""
+        return str(vault_file.store_of(self.path))
+
     @contextmanager
     def locked(self) -> Iterator[None]:
         """Let nobody else change the vault meanwhile."""
@@ -64,25 +70,41 @@ class Vault:
     def ensure(self, more: Iterable[str] = ()) -> list[str]:
         """Make what is missing, and passwords of machines that not every environment has; return what that was."""
         with self.locked():
-            made = self.ensure_password()
-            content = self.read() if self.path.exists() else {}
+            kind = vault_file.kind_of(self.path)
+            made = self.ensure_password() if kind == vault_file.OWN_FILE else []
+            content, version = self.begun()
             missing = self.add_missing(content, more)
-            if missing and (self.state / COPY_MARK).exists():
-                raise VaultProblem(
-                    f"the vault of {self.state.name} is a copy and lacks {', '.join(missing)}: run 'bin/vault ensure' "
-                    "in the checkout that keeps this environment, then 'make save-state' for the pipeline's credential"
-                )
+            # What is in a cloud's secret manager is no copy.
+            if missing and kind == vault_file.OWN_FILE:
+                self.refuse_copy(f"lacks {', '.join(missing)}: run 'bin/vault ensure'")
             if missing:
-                vault_file.write(self.path, content)
+                vault_file.write(self.path, content, version)
+            if not self.path.exists():
+                vault_file.write_note(self.path, kind)
             self.drop_former(content)
             made += missing + self.ensure_signer(content[SIGNING_KEY])
             return made + self.ensure_inside_ca(content[INSIDE_CA]["certificate"])
+
+    def begun(self) -> tuple[dict[str, Any], str | None]:
+        """Return what is there of a vault, with its version; another checkout may have put it into a cloud's store."""
+        if self.path.exists():
+            return vault_file.load(self.path)
+        found = vault_file.store_of(self.path).read()
+        return (vault_file.checked(self.path, found[0]), found[1]) if found else ({}, None)
+
+    def refuse_copy(self, why: str) -> None:
+        """Refuse to change a state that is a copy."""
+        if (self.state / COPY_MARK).exists():
+            raise VaultProblem(
+                f"the vault of {self.state.name} is a copy and {why} in the checkout that keeps this environment, then "
+                "'make save-state' for the pipeline's credential"
+            )
 
     def ensure_password(self) -> list[str]:
         """Make the password of a vault that is not there yet."""
         path = vault_file.password_file(self.path)
         # Never for one that is: a new password does not open it.
-        if path.exists() or self.path.exists():
+        if path.exists() or (self.path.exists() and not vault_file.note(self.path)):
             return []
         path.parent.mkdir(parents=True, exist_ok=True)
         vault_file.replace(path, random_value().encode() + b"\n")
@@ -151,12 +173,12 @@ class Vault:
     def rotate(self, name: str, source: Path | None) -> None:
         """Give a secret a new value: a random one, or what is in a file."""
         with self.locked():
-            content = self.read()
+            content, version = vault_file.load(self.path)
             machines = content.get("machine_secrets", {})
             names = sorted([*content.get("secrets", {}), *machines, SIGNING_KEY])
             if name not in names:
                 raise VaultProblem(
-                    f"no secret '{name}' in {self.path}; there are: {', '.join(names)}. "
+                    f"no secret '{name}' in {self.where}; there are: {', '.join(names)}. "
                     "A new one is added by 'bin/vault edit'."
                 )
             if name == BACKUP_PASSWORD:
@@ -172,7 +194,7 @@ class Vault:
             else:
                 holder = machines if name in machines else content["secrets"]
                 holder[name] = value or random_value()
-            vault_file.write(self.path, content)
+            vault_file.write(self.path, content, version)
 
     def show(self) -> list[tuple[str, str]]:
         """Return names and fingerprints; a secret's is also the end of its name in the Swarm."""
@@ -198,18 +220,71 @@ class Vault:
         return rows
 
     def edit(self) -> None:
-        """Open the vault in the person's editor, its plain text in memory where there is a place."""
-        self.read()
-        password = ["--vault-password-file", str(vault_file.password_file(self.path))]
+        """Open the text in the person's editor, in memory where there is a place, and keep what has a vault's form."""
         with self.locked(), signatures.private_folder() as folder:
-            code = subprocess.run(
-                [Path(sys.executable).parent / "ansible-vault", "edit", *password, self.path],
-                check=False,
-                env={**os.environ, "ANSIBLE_LOCAL_TEMP": str(folder)},
-            ).returncode
-        if code:
-            raise VaultProblem("ansible-vault did not end well: see above; the vault is as before")
-        self.read()
+            store = vault_file.checked_store(self.path)
+            found = store.read()
+            if found is None:
+                raise vault_file.nothing_at(store, self.path)
+            text, version = found
+            plain = signatures.private_file(folder / "vault.yml", text)
+            editor = shlex.split(os.environ.get("EDITOR") or "vi")
+            try:
+                code = subprocess.run([*editor, plain], check=False).returncode
+                edited = plain.read_text(encoding="utf-8")
+            except (OSError, UnicodeDecodeError) as error:
+                raise VaultProblem(
+                    f"nothing could be edited by EDITOR={editor[0]} ({error}): name another one; the vault is as before"
+                ) from None
+            if code:
+                raise VaultProblem(f"{editor[0]} did not end well ({code}); the vault is as before")
+            try:
+                vault_file.checked(self.path, edited)
+            except VaultProblem as problem:
+                raise VaultProblem(f"what you wrote was not kept: {problem}") from None
+            if edited != text:
+                store.write(edited, version)
+
+    def move(self, kind: str) -> None:
+        """Bring all secrets into another store, and go on with them there; where they were they stay, or are removed.
+
+        A run that ended in the middle is completed by the next one.
+        """
+        with self.locked():
+            if not self.path.exists():
+                raise VaultProblem(
+                    f"there is nothing to move: 'bin/vault ensure' with SECRET_STORE={kind} begins there"
+                )
+            self.refuse_copy(f"is not moved: run 'bin/vault move {kind}'")
+            source, target = (
+                vault_file.store_of(self.path),
+                vault_file.new_store(self.path, kind),
+            )
+            if str(source) == str(target):
+                raise VaultProblem(f"the secrets are in {source} already")
+            found = source.read()
+            if found is None:
+                raise vault_file.nothing_at(source, self.path)
+            text, _ = found
+            vault_file.checked(self.path, text)
+            if kind == vault_file.OWN_FILE:
+                self.ensure_password()
+                # This file says where the secrets are, until it has them.
+                target.write(text, None)
+                return
+            there = target.read()
+            if there and there[0] != text:
+                raise VaultProblem(
+                    f"there are other secrets in {target}, whose place these would take: if nobody needs them, remove "
+                    "them there; nothing was moved"
+                )
+            if not there:
+                target.write(text, None)
+            if (target.read() or ("",))[0] != text:
+                raise VaultProblem(
+                    f"{target} does not give back what was put there: nothing was moved; run the same again"
+                )
+            vault_file.write_note(self.path, kind)
 
 
 def value_of(source: Path) -> str:
@@ -238,17 +313,28 @@ def main() -> None:
     verbs.add_parser("rotate", help="a new value: random, or from the file FROM=").add_argument(
         "name"
     )
+    verbs.add_parser("move", help="bring all of them into another store").add_argument(
+        "to", choices=vault_file.KINDS
+    )
     options = parser.parse_args()
     vault = Vault(Path(os.environ["BEANFT_STATE"]))
     match options.verb:
         case "ensure":
             made = vault.ensure(options.names)
-            print(f"vault: made {', '.join(made)} in {vault.state}" if made else "vault: complete")
+            print(f"vault: made {', '.join(made)} in {vault.where}" if made else "vault: complete")
         case "show":
             for name, mark in vault.show():
                 print(f"{name:<32}  {mark}")
         case "edit":
             vault.edit()
+        case "move":
+            before, left = vault.where, vault_file.kind_of(vault.path) != vault_file.OWN_FILE
+            vault.move(options.to)
+            print(f"vault: all secrets are in {vault.where} now")
+            if left:
+                print(
+                    f"vault: the {before} is used no more: remove it when you have tried the new place"
+                )
         case "rotate":
             source = os.environ.get("FROM")
             vault.rotate(options.name, Path(source) if source else None)

@@ -1,7 +1,7 @@
 """A proxy before moto's server that answers some calls as AWS does when something is wrong.
 
-The shapes of errors are those of "Error codes for the Amazon EC2 API" (EC2 API reference) and "Common errors" (IAM and
-STS API references). Everything else goes to moto.
+The shapes of errors are those of "Error codes for the Amazon EC2 API" (EC2 API reference), "Common errors" (IAM and
+STS API references) and "Common Error Types" (Secrets Manager API reference; JSON 1.1). Everything else goes to moto.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ QUERY_ERROR = (
     "<ErrorResponse><Error><Type>Sender</Type><Code>{code}</Code><Message>{message}</Message>"
     "</Error><RequestId>of-a-test</RequestId></ErrorResponse>"
 )
+JSON_ERROR = '{{"__type": "{code}", "Message": "{message}"}}'
 # Not passed on: they are about one connection.
 HOP = ("connection", "transfer-encoding", "content-length", "host")
 
@@ -79,7 +80,9 @@ class Proxy:
             def do_POST(self) -> None:
                 """Pass a call on, or answer it with a fault."""
                 body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-                action = parse_qs(body.decode()).get("Action", [""])[0]
+                # As secretsmanager.GetSecretValue, of a service that speaks JSON.
+                target = self.headers.get("X-Amz-Target", "").rpartition(".")[2]
+                action = target or parse_qs(body.decode()).get("Action", [""])[0]
                 # Signed for a service: Credential=KEY/DATE/REGION/SERVICE/aws4_request
                 service = self.headers.get("Authorization", "///").split("/")[3]
                 with lock:
@@ -90,10 +93,10 @@ class Proxy:
                     )
                     then = None if fault else proxy.afterwards.pop(action, None)
                 if fault:
-                    text = (EC2_ERROR if service == "ec2" else QUERY_ERROR).format(
-                        code=fault.code, message=fault.message
-                    )
-                    self.answer(fault.status, [("Content-Type", "text/xml")], text.encode())
+                    form = EC2_ERROR if service == "ec2" else JSON_ERROR if target else QUERY_ERROR
+                    kind = "application/x-amz-json-1.1" if target else "text/xml"
+                    text = form.format(code=fault.code, message=fault.message)
+                    self.answer(fault.status, [("Content-Type", kind)], text.encode())
                     return
                 upstreams = http.client.HTTPConnection("127.0.0.1", upstream, timeout=60)
                 headers = {

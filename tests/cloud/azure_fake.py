@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
+from tests.cloud.azure_secrets import HOST, SCOPE, Secrets
 from tests.cloud.tunnel import Answer, Fault, Item, Refused, Tunnel
 
 LOGIN, MANAGEMENT = "login.microsoftonline.com", "management.azure.com"
@@ -23,6 +24,7 @@ TENANT = "22222222-2222-2222-2222-222222222222"
 CLIENT = "33333333-3333-3333-3333-333333333333"
 SECRET = "secret-of-a-test"
 TOKEN = "token-of-a-test"
+VAULT_TOKEN = "token-of-a-test-for-key-vaults"
 HOME = f"/subscriptions/{SUBSCRIPTION}"
 REFERENCE = re.compile(r"\[resourceId\((.*)\)\]")
 PARAMETER = re.compile(r"\[parameters\('(\w+)'\)\]")
@@ -37,7 +39,7 @@ def refused(status: int, code: str, message: str) -> Refused:
 class Fake(Tunnel):
     """One subscription."""
 
-    hosts = (LOGIN, MANAGEMENT)
+    hosts = (LOGIN, MANAGEMENT, HOST)
 
     def __init__(self, directory: Path) -> None:
         """Have nothing yet."""
@@ -46,6 +48,7 @@ class Fake(Tunnel):
         """By their ids."""
         self.told: dict[str, str] = {}
         """Custom data, which the API does not give back, by the machine's name."""
+        self.secrets = Secrets(self.fault_of)
         self.number = 0
 
     def respond(
@@ -60,6 +63,10 @@ class Fake(Tunnel):
         """Answer a call."""
         if host == LOGIN:
             return self.login(path, body)
+        if host == HOST:
+            if headers["Authorization"] != f"Bearer {VAULT_TOKEN}":
+                raise refused(401, "Unauthorized", "AKV10022: Invalid audience.")
+            return Answer(self.secrets.call(method, path, query, body))
         if headers["Authorization"] != f"Bearer {TOKEN}":
             raise refused(401, "InvalidAuthenticationToken", "The access token is invalid.")
         return self.manage(method, path, query, body)
@@ -100,7 +107,8 @@ class Fake(Tunnel):
         if (asked.get("client_id"), asked.get("client_secret")) != (CLIENT, SECRET):
             said = "AADSTS7000215: Invalid client secret provided."
             raise Refused(401, {"error": "invalid_client", "error_description": said})
-        return Answer({"token_type": "Bearer", "expires_in": 3599, "access_token": TOKEN})
+        token = VAULT_TOKEN if SCOPE in asked.get("scope", "").split() else TOKEN
+        return Answer({"token_type": "Bearer", "expires_in": 3599, "access_token": token})
 
     # ----------------------------------------------------- resource manager
     def manage(self, method: str, path: str, query: dict[str, str], body: bytes) -> Answer:

@@ -11,6 +11,7 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
+from tests.cloud.gcp_secrets import HOST, Secrets
 from tests.cloud.tunnel import Answer, Fault, Item, Refused, Tunnel
 
 PROJECT = "project-of-a-test"
@@ -50,7 +51,7 @@ def matches(item: Item, query: str) -> bool:
 class Fake(Tunnel):
     """One project."""
 
-    hosts = ("compute.googleapis.com", "www.googleapis.com")
+    hosts = ("compute.googleapis.com", "www.googleapis.com", HOST)
 
     def __init__(self, directory: Path) -> None:
         """Have nothing yet."""
@@ -58,6 +59,7 @@ class Fake(Tunnel):
         self.items: dict[str, Item] = {}
         """By their paths below the project, as global/networks/x."""
         self.operations: dict[str, Item] = {}
+        self.secrets = Secrets(PROJECT, self.fault_of)
         self.number = 0
 
     def respond(
@@ -72,6 +74,8 @@ class Fake(Tunnel):
         """Answer a call."""
         if headers["Authorization"] != f"Bearer {TOKEN}":
             raise refused(401, "authError", "Invalid Credentials")
+        if host == HOST:
+            return Answer(self.secrets.call(method, path, query, body))
         if not path.startswith(PREFIX):
             raise refused(404, "notFound", f"There is no {path}")
         return Answer(self.call(method, path[len(PREFIX) :].strip("/"), query, body))

@@ -17,7 +17,7 @@ from typing import Any
 import boto3
 from botocore.config import Config
 
-from tests.cloud import azure_fake, gcp_fake
+from tests.cloud import azure_fake, azure_secrets, gcp_fake
 from tests.cloud.aws_faults import Proxy
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -115,12 +115,23 @@ class Cloud:
         values = {"beanft_ssh_from": ["192.0.2.7/32"], **(settings or {})}
         if fleet is not None:
             values["beanft_fleet"] = fleet
+        options = ["-e", json.dumps(values), *arguments]
+        if not machines:
+            options += ["--skip-tags", "machines"]
+        return self.program("play", verb, *options, environment=environment, **more)
+
+    def program(
+        self,
+        name: str,
+        *arguments: str,
+        environment: str = "staging",
+        tree: Path | None = None,
+        **more: str,
+    ) -> Run:
+        """Run a program of bin/, in this tree or another."""
         begun = time.monotonic()
         done = subprocess.run(
-            [
-                *(self.tree / "bin" / "play", verb, "-e", json.dumps(values), *arguments),
-                *([] if machines else ["--skip-tags", "machines"]),
-            ],
+            [(tree or self.tree) / "bin" / name, *arguments],
             env=self.variables(environment, **more),
             stdin=subprocess.DEVNULL,
             capture_output=True,
@@ -181,7 +192,7 @@ def plain(value: dict[str, Any]) -> Any:
 
 @dataclasses.dataclass
 class Aws(Cloud):
-    """EC2, IAM and STS: moto's server behind a proxy."""
+    """EC2, IAM, STS and Secrets Manager: moto's server behind a proxy."""
 
     proxy: Proxy
     port: int
@@ -225,7 +236,7 @@ class Aws(Cloud):
 
 @dataclasses.dataclass
 class Gcp(Cloud):
-    """Compute Engine: a fake behind a proxy."""
+    """Compute Engine and Secret Manager: a fake behind a proxy."""
 
     fake: gcp_fake.Fake
     provider = "gcp"
@@ -243,7 +254,7 @@ class Gcp(Cloud):
 
 @dataclasses.dataclass
 class Azure(Cloud):
-    """Azure Resource Manager: a fake behind a proxy."""
+    """Azure Resource Manager and Key Vault: a fake behind a proxy."""
 
     fake: azure_fake.Fake
     provider = "azure"
@@ -258,12 +269,13 @@ class Azure(Cloud):
             "AZURE_TENANT": azure_fake.TENANT,
             "AZURE_CLIENT_ID": azure_fake.CLIENT,
             "AZURE_SECRET": azure_fake.SECRET,
+            "AZURE_KEY_VAULT": azure_secrets.NAME,
         }
 
 
 @contextlib.contextmanager
 def moto(directory: Path) -> Iterator[int]:
-    """Serve EC2, IAM and STS on 127.0.0.1 until the block ends; yield the port."""
+    """Serve AWS's services on 127.0.0.1 until the block ends; yield the port."""
     images, log = directory / "images.json", directory / "moto.log"
     images.write_text(json.dumps(IMAGES))
     with (
@@ -288,7 +300,7 @@ def moto(directory: Path) -> Iterator[int]:
 def undocumented(aws: Aws) -> list[str]:
     """Return the calls that were made and are not among the rights in docs/clouds.md."""
     text = (ROOT / "docs" / "clouds.md").read_text(encoding="utf-8")
-    granted = set(re.findall(r"\b(?:ec2|iam):[A-Z]\w+", text))
+    granted = set(re.findall(r"\b(?:ec2|iam|secretsmanager):[A-Z]\w+", text))
     # Who one is may be asked by everybody.
     return sorted(set(aws.proxy.calls) - granted - {"sts:GetCallerIdentity"})
 

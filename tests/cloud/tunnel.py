@@ -12,7 +12,7 @@ import ssl
 import tempfile
 import threading
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, Self
@@ -76,6 +76,8 @@ class Tunnel:
         self.calls: Counter[str] = Counter()
         self.refused_hosts: list[str] = []
         self.faults: list[Fault] = []
+        self.before: dict[str, Callable[[], None]] = {}
+        """What happens once, before a call whose method and path end so is answered, as `POST :addVersion`."""
         self.lock = threading.RLock()
         tunnel, context = self, certificate(self.authority, self.hosts)
 
@@ -110,6 +112,7 @@ class Tunnel:
                 body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
                 url = urlsplit(self.path)
                 query = {key: values[0] for key, values in parse_qs(url.query).items()}
+                tunnel.happen(f"{self.command} {url.path}")
                 try:
                     with tunnel.lock:
                         answer = tunnel.respond(
@@ -150,6 +153,14 @@ class Tunnel:
             Refused: it is answered with an error.
         """
         raise NotImplementedError
+
+    def happen(self, call: str) -> None:
+        """Do what happens before a call."""
+        method, _, path = call.partition(" ")
+        for wanted in list(self.before):
+            verb, _, end = wanted.partition(" ")
+            if verb == method and path.endswith(end):
+                self.before.pop(wanted)()
 
     def fault_of(self, call: str) -> Fault | None:
         """Count a call, and return what is wrong with it."""

@@ -50,7 +50,13 @@ def plugin() -> Callable[[str], ModuleType]:
 @pytest.fixture(scope="session")
 def program(plugin: Callable[[str], ModuleType]) -> Callable[[str], ModuleType]:
     """Return a function that loads a Python program of bin/, with what those import from each other."""
-    for name in ("inside_authority", "signatures", "vault_file"):
+    for name in (
+        "inside_authority",
+        "signatures",
+        "vault_file",
+        "cloud_credentials",
+        "secret_stores",
+    ):
         from_file(PLUGINS / "module_utils" / f"{name}.py", name)
     for name in ("bundle_file", "image_archive", "vault"):
         from_file(ROOT / "bin" / f"{name}.py", name)

@@ -1,18 +1,31 @@
-"""The vault: one file of an environment's secrets, encrypted as Ansible Vault does.
+"""The vault: an environment's secrets as one text, in a file encrypted by Ansible Vault or in a cloud's secret manager.
 
 Used by the lookup `vaulted` and by programs in bin/, on the control machine only. In it are
 `secrets`, name to value, each of which becomes a secret of the Swarm, `machine_secrets`, name to value, of what runs
 outside it, `signing_key`, and `inside_ca`, the authority with its `key` and `certificate`.
+
+A vault is named by its file. That has the encrypted text, or else it says in which cloud's secret manager the text is:
+there is one place at a time. For an environment that has none yet the environment variable SECRET_STORE says where it
+is to be: vault (the default), aws, azure or gcp.
 """
 
 from __future__ import annotations
 
+import hashlib
 import os
+import re
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import yaml
 from ansible.parsing.vault import AnsibleVaultError, VaultLib, VaultSecret
+
+OWN_FILE = "vault"
+KINDS = (OWN_FILE, "aws", "azure", "gcp")
+SETTING = "SECRET_STORE"
+NOTE = (
+    "# The secrets are not in this file, but here; 'bin/vault move' brings them to another place.\n"
+)
 
 
 class VaultProblem(Exception):  # noqa: N818 - what it says is the sentence for people
@@ -44,35 +57,162 @@ def library(vault: Path) -> VaultLib:
     return VaultLib([("default", VaultSecret(password))])
 
 
-def read(vault: Path) -> dict[str, Any]:
-    """Return what is in a vault.
+class Store(Protocol):
+    """Where a vault's text is."""
 
-    Raises:
-        VaultProblem: it is not there, not encrypted, its password is another one, or what is in it has not
-            the form of a vault.
-    """
+    def read(self) -> tuple[str, str] | None:
+        """Return the text and its version; None where there is none."""
+
+    def write(self, text: str, follows: str | None) -> None:
+        """Replace the version that `follows` names, or make the first one where that is None."""
+
+
+class OwnFile:
+    """The vault's file, encrypted. Who writes it is alone: `bin/vault` holds a lock."""
+
+    def __init__(self, vault: Path) -> None:
+        self.vault = vault
+
+    def __str__(self) -> str:
+        return str(self.vault.parent)
+
+    def read(self) -> tuple[str, str] | None:
+        """Return the text and what it is encrypted as."""
+        vault = self.vault
+        try:
+            data = vault.read_bytes()
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise VaultProblem(f"the vault can't be read: {error.strerror}, {vault}") from error
+        opened = library(vault)
+        if not opened.is_encrypted(data):
+            raise VaultProblem(
+                f"{vault} is not encrypted: encrypt it with ansible-vault and the password in {password_file(vault)}"
+            )
+        try:
+            text = opened.decrypt(data)
+        except AnsibleVaultError as error:
+            raise VaultProblem(
+                f"the vault {vault} does not open with the password in {password_file(vault)}: it is another vault's, "
+                "or the vault is damaged; name the right file by VAULT_PASSWORD_FILE"
+            ) from error
+        try:
+            return text.decode(), hashlib.sha256(data).hexdigest()
+        except UnicodeDecodeError:
+            raise VaultProblem(f"the vault {vault} is no text: bring back one that is") from None
+
+    def write(self, text: str, follows: str | None) -> None:
+        """Replace the file, in one step: there is never half of it."""
+        replace(self.vault, library(self.vault).encrypt(text))
+
+
+def note(vault: Path) -> dict[str, str] | None:
+    """Return what a vault's file says of a secret manager; None where it has the text itself, or is not there."""
     try:
         data = vault.read_bytes()
-    except FileNotFoundError as error:
-        raise VaultProblem(f"there is no vault {vault}: 'bin/vault ensure' makes it") from error
+    except FileNotFoundError:
+        return None
     except OSError as error:
         raise VaultProblem(f"the vault can't be read: {error.strerror}, {vault}") from error
-    opened = library(vault)
-    if not opened.is_encrypted(data):
-        raise VaultProblem(
-            f"{vault} is not encrypted: encrypt it with ansible-vault and the password in {password_file(vault)}"
-        )
+    if not re.search(rb"^secret_store:", data, re.MULTILINE):
+        return None
     try:
-        text = opened.decrypt(data)
-    except AnsibleVaultError as error:
+        content = yaml.safe_load(data)
+    except yaml.YAMLError:
+        content = None
+    known = KINDS[1:]
+    form = isinstance(content, dict) and set(content) == {"secret_store", "secret", "place"}
+    if (
+        not form
+        or not all(isinstance(value, str) for value in content.values())
+        or content["secret_store"] not in known
+    ):
         raise VaultProblem(
-            f"the vault {vault} does not open with the password in {password_file(vault)}: it is another vault's, "
-            "or the vault is damaged; name the right file by VAULT_PASSWORD_FILE"
-        ) from error
-    return checked(vault, text)
+            f"{vault} does not say where the secrets are: it has to have 'secret_store' ({', '.join(known)}), 'secret' "
+            "and 'place'; bring the file back, or remove it and name the place by SECRET_STORE"
+        )
+    return dict(content)
 
 
-def checked(vault: Path, text: bytes) -> dict[str, Any]:
+def write_note(vault: Path, kind: str) -> None:
+    """Have a vault's file say that the text is in a secret manager, where the environment variables say."""
+    there = new_store(vault, kind)
+    content = {"secret_store": kind, "secret": there.secret, "place": there.place}
+    replace(vault, (NOTE + yaml.safe_dump(content, sort_keys=False)).encode())
+
+
+def new_store(vault: Path, kind: str) -> Any:
+    """Return where the environment's secrets would be in a store."""
+    if kind == OWN_FILE:
+        return OwnFile(vault)
+    import secret_stores
+
+    return secret_stores.named(kind, f"beanft-{vault.parent.name}")
+
+
+def kind_of(vault: Path) -> str:
+    """Return in which store a vault is: vault, aws, azure or gcp; for one that is not there yet, where it is to be."""
+    if not vault.exists():
+        return os.environ.get(SETTING) or OWN_FILE
+    return (note(vault) or {"secret_store": OWN_FILE})["secret_store"]
+
+
+def store_of(vault: Path) -> Store:
+    """Return where a vault's text is, whatever SECRET_STORE says."""
+    found = note(vault)
+    if found is None:
+        return new_store(vault, kind_of(vault))
+    import secret_stores
+
+    return secret_stores.named(found["secret_store"], found["secret"], found["place"])
+
+
+def checked_store(vault: Path) -> Store:
+    """Return where a vault's text is.
+
+    Raises:
+        VaultProblem: there is no vault, or it is not where SECRET_STORE says.
+    """
+    if not vault.exists():
+        raise VaultProblem(f"there is no vault {vault}: 'bin/vault ensure' makes it")
+    kind, wanted = kind_of(vault), os.environ.get(SETTING)
+    if wanted and wanted != kind:
+        raise VaultProblem(
+            f"SECRET_STORE={wanted}, but the secrets of {vault.parent.name} are in '{kind}': bring them there by "
+            f"'bin/vault move {wanted}', or leave SECRET_STORE out"
+        )
+    return store_of(vault)
+
+
+def nothing_at(store: Store, vault: Path) -> VaultProblem:
+    """Return what to say where there is nothing in the store that a vault's file names."""
+    return VaultProblem(
+        f"there is no {store}, where {vault} says that the secrets are: use the credentials of the account that has "
+        "it, or bring it back there"
+    )
+
+
+def load(vault: Path) -> tuple[dict[str, Any], str]:
+    """Return what is in a vault, and its version.
+
+    Raises:
+        VaultProblem: it is not there, can't be opened or reached, or what is in it has not the form of a vault.
+    """
+    store = checked_store(vault)
+    found = store.read()
+    if found is None:
+        raise nothing_at(store, vault)
+    text, version = found
+    return checked(vault, text), version
+
+
+def read(vault: Path) -> dict[str, Any]:
+    """Return what is in a vault; see `load`."""
+    return load(vault)[0]
+
+
+def checked(vault: Path, text: str) -> dict[str, Any]:
     """Return the content of a vault if it has the form of one."""
     try:
         content = yaml.safe_load(text)
@@ -113,8 +253,8 @@ def checked(vault: Path, text: bytes) -> dict[str, Any]:
     return dict(content)
 
 
-def write(vault: Path, content: dict[str, Any]) -> None:
-    """Encrypt a vault's content into its file, in one step: there is never half of it."""
+def dumped(content: dict[str, Any]) -> str:
+    """Return a vault's content as text."""
 
     class Dumper(yaml.SafeDumper):
         """Writes a text of several lines as such, so that people can edit it."""
@@ -125,8 +265,12 @@ def write(vault: Path, content: dict[str, Any]) -> None:
         )
 
     Dumper.add_representer(str, text)
-    plain = yaml.dump(content, Dumper=Dumper, sort_keys=True, allow_unicode=True, width=4096)
-    replace(vault, library(vault).encrypt(plain))
+    return yaml.dump(content, Dumper=Dumper, sort_keys=True, allow_unicode=True, width=4096)
+
+
+def write(vault: Path, content: dict[str, Any], follows: str | None = None) -> None:
+    """Put a vault's content where the vault is, as what follows the version that was read."""
+    store_of(vault).write(dumped(content), follows)
 
 
 def replace(path: Path, data: bytes) -> None:
