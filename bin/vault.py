@@ -228,10 +228,17 @@ class Vault:
                 raise vault_file.nothing_at(store, self.path)
             text, version = found
             plain = signatures.private_file(folder / "vault.yml", text)
-            editor = shlex.split(os.environ.get("EDITOR") or "vi")
+            edited = self.edited(plain)
+            if edited != text:
+                store.write(edited, version)
+
+    def edited(self, plain: Path) -> str:
+        """Return what a person makes of a file: again and again, until it has a vault's form or they give up."""
+        editor = shlex.split(os.environ.get("EDITOR") or "vi")
+        while True:
             try:
                 code = subprocess.run([*editor, plain], check=False).returncode
-                edited = plain.read_text(encoding="utf-8")
+                text = plain.read_text(encoding="utf-8")
             except (OSError, UnicodeDecodeError) as error:
                 raise VaultProblem(
                     f"nothing could be edited by EDITOR={editor[0]} ({error}): name another one; the vault is as before"
@@ -239,11 +246,19 @@ class Vault:
             if code:
                 raise VaultProblem(f"{editor[0]} did not end well ({code}); the vault is as before")
             try:
-                vault_file.checked(self.path, edited)
+                vault_file.checked(self.path, text)
             except VaultProblem as problem:
-                raise VaultProblem(f"what you wrote was not kept: {problem}") from None
-            if edited != text:
-                store.write(edited, version)
+                if not sys.stdin.isatty():
+                    raise VaultProblem(f"what you wrote was not kept: {problem}") from None
+                print(f"vault: {problem}")
+                try:
+                    input("Enter goes back to what you wrote, Ctrl-C gives it up: ")
+                except (KeyboardInterrupt, EOFError):
+                    raise VaultProblem(
+                        "what you wrote was given up; the vault is as before"
+                    ) from None
+            else:
+                return text
 
     def move(self, kind: str) -> None:
         """Bring all secrets into another store, and go on with them there; where they were they stay, or are removed.

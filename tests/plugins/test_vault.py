@@ -349,6 +349,40 @@ def test_edit_keeps_what_the_editor_wrote(tree: Tree, tmp_path: Path) -> None:
     assert tree.run("ensure") == "vault: complete\n"
 
 
+@pytest.mark.parametrize(("answers", "kept"), [("", True), (EOFError, False)])
+def test_a_slip_in_the_editor_loses_nothing(
+    tree: Tree, tmp_path: Path, answers: str | type[Exception], kept: bool
+) -> None:
+    tree.run("ensure")
+    before = tree.content()
+    editor = tmp_path / "editor"
+    # A tab is no indentation in YAML; the second time it is mended, and what was written at first is still there.
+    editor.write_text(
+        f"""#!/bin/sh
+if test -e {tmp_path}/again; then sed -i "s/^\\t/  /" "$1"; exit; fi
+touch {tmp_path}/again
+sed -i "s/^secrets:/secrets:\\n\\town: mine/" "$1"
+"""
+    )
+    editor.chmod(0o755)
+
+    def answer(question: str) -> str:
+        print(question)
+        if isinstance(answers, str):
+            return answers
+        raise answers
+
+    tree.patch.setattr("sys.stdin.isatty", lambda: True, raising=False)
+    tree.patch.setattr("builtins.input", answer)
+    said = tree.run("edit", EDITOR=str(editor), code=0 if kept else 1)
+    assert "Enter goes back to what you wrote" in said
+    assert ("given up; the vault is as before" in said) is not kept
+    if kept:
+        assert tree.content()["secrets"]["own"] == "mine"
+    else:
+        assert tree.content() == before
+
+
 def encrypt(tree: Tree, text: str) -> None:
     """Replace the vault's content, as somebody does who has the password."""
     files = tree.vault.vault_file
