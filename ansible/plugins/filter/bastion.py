@@ -1,12 +1,13 @@
-"""Filter that makes ssh's arguments for a way through another machine."""
+"""Filters about a way through another machine: what ssh is told, and what looks whether there is one."""
 
 from __future__ import annotations
 
 import re
 import shlex
+from pathlib import Path
 from typing import Any
 
-NAME = "beanft-bastion"
+PROGRAM = Path(__file__).resolve().parents[3] / "bin" / "through_bastion.py"
 USUAL: dict[str, Any] = {"address": "", "user": "", "host_key": "", "port": 22}
 KEY = re.compile(r"(ssh-(ed25519|rsa)|ecdsa-sha2-nistp\d+) [A-Za-z0-9+/]+=*")
 
@@ -29,46 +30,38 @@ def problem(bastion: object) -> str:
     return ""
 
 
-def bastion_arguments(bastion: dict[str, Any]) -> list[str]:
-    """Return arguments by which ssh goes through a bastion, whose host key has to be the one that is known.
-
-    ssh's own C(ProxyJump) hands none of its options on, and would ask the user's known_hosts. The login is the user's
-    own, by an agent or a file, as ssh finds it.
+def bastion_command(bastion: dict[str, Any]) -> list[str]:
+    """Return the command that says what is wrong with a bastion, as far as it can be reached.
 
     Args:
         bastion: C(address), C(user), C(host_key), and C(port); nothing for no bastion.
+
+    Raises:
+        ValueError: it can't be one.
     """
-    if not bastion:
-        return []
     if said := problem(bastion):
         raise ValueError(f"beanft_bastion: {said}")
-    options = {
-        "BatchMode": "yes",
-        "StrictHostKeyChecking": "yes",
-        "HostKeyAlias": NAME,
-        "UserKnownHostsFile": "/dev/null",
-        "GlobalKnownHostsFile": "/dev/null",
-        "KnownHostsCommand": f"/bin/echo {NAME} {bastion['host_key']}",
-        "LogLevel": "ERROR",
-    }
-    jump = ["ssh", "-W", "[%h]:%p", "-p", str(bastion.get("port", 22)), "-l", bastion["user"]]
-    jump += [part for name, value in options.items() for part in ("-o", f"{name}={value}")]
-    return ["-o", f"ProxyCommand={shlex.join([*jump, bastion['address']])}"]
+    values = {**USUAL, **bastion}
+    return [str(PROGRAM), *(str(values[name]) for name in ("address", "port", "user", "host_key"))]
+
+
+def bastion_arguments(bastion: dict[str, Any]) -> list[str]:
+    """Return arguments by which ssh goes through a bastion; none for no bastion."""
+    if not bastion:
+        return []
+    # ssh fills in %h and %p, the machine and its port.
+    command = shlex.join(bastion_command(bastion)).replace("%", "%%")
+    return ["-o", f"ProxyCommand={command} %h %p"]
 
 
 def bastion_line(bastion: dict[str, Any]) -> str:
     """Return the same as one line, quoted, which is how Ansible takes it."""
-    from ansible.errors import AnsibleFilterError
-
-    try:
-        return shlex.join(bastion_arguments(bastion))
-    except ValueError as error:
-        raise AnsibleFilterError(str(error)) from None
+    return shlex.join(bastion_arguments(bastion))
 
 
 class FilterModule:
-    """The filter of this file."""
+    """The filters of this file."""
 
     def filters(self) -> dict[str, object]:
-        """Return the filter by its name."""
-        return {"bastion_line": bastion_line}
+        """Return the filters by their names."""
+        return {"bastion_line": bastion_line, "bastion_command": bastion_command}
