@@ -247,7 +247,7 @@ test-restore: images ## the only machine is lost, and a new one has its data bac
 test-vm: engine ## a virtual machine: user data, site, deploy, smoke, reboot (half an hour and more without KVM, not in `make test`)
 	@bin/pytest vm -v -s tests/vm
 
-test-bridge: engine ## site, deploy and smoke over each cloud's inventory, or CLOUD='s, and a bastion; local machines (not in `make test`)
+test-bridge: engine ## site, deploy, smoke over each cloud's inventory (CLOUD= for one) and a bastion (not in `make test`)
 	@$(if $(filter local azure,$(CLOUD)),CLOUD=azure bin/tools,true)
 	@bin/pytest bridge -v -s $(if $(filter local,$(CLOUD)),,-k $(CLOUD)) tests/bridge
 
