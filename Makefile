@@ -248,8 +248,9 @@ test-restore: images ## the only machine is lost, and a new one has its data bac
 test-vm: engine ## a virtual machine: user data, site, deploy, smoke, reboot (half an hour and more without KVM, not in `make test`)
 	@bin/pytest vm -v -s tests/vm
 
-test-bridge: images ## site, deploy and smoke over a cloud's inventory, on a local machine (not in `make test`)
-	@bin/pytest bridge -v -s tests/bridge
+test-bridge: engine ## site, deploy, smoke over each cloud's inventory (CLOUD= for one) and a bastion (not in `make test`)
+	@$(if $(filter local azure,$(CLOUD)),CLOUD=azure bin/tools,true)
+	@bin/pytest bridge -v -s $(if $(filter local,$(CLOUD)),,-k $(CLOUD)) tests/bridge
 
 test-faults: images ## the faults alone, in a table (FULL=1 for all of them)
 	@bin/pytest faults -v -s tests/fleet/test_2_faults.py

@@ -60,6 +60,8 @@ class Fake(Tunnel):
         """By their paths below the project, as global/networks/x."""
         self.operations: dict[str, Item] = {}
         self.secrets = Secrets(PROJECT, self.fault_of)
+        self.host_keys: dict[str, str] = {}
+        """What machines that are there have told, by their names; of others it is made up."""
         self.number = 0
 
     def respond(
@@ -216,12 +218,13 @@ class Fake(Tunnel):
         told = {entry["key"]: entry["value"] for entry in item["metadata"]["items"]}
         if told.get("enable-guest-attributes") != "TRUE":
             raise refused(404, "notFound", "Guest attributes are not enabled")
+        key = self.host_keys.get(item["name"], f"AAAA{item['id']}")
         return {
             "kind": "compute#guestAttributes",
             "queryPath": "hostkeys/",
             "queryValue": {
                 "items": [
-                    {"namespace": "hostkeys", "key": kind, "value": f"AAAA{item['id']}"}
+                    {"namespace": "hostkeys", "key": kind, "value": key}
                     for kind in ("ecdsa-sha2-nistp256", "ssh-ed25519")
                 ]
             },
