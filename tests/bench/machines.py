@@ -37,6 +37,7 @@ SIZES = tuple(map(int, os.environ.get("SIZES", "1 5 10 25 50").split()))
 # So many are made at once; more only wait for the engine.
 AT_ONCE = 8
 BOOT_SECONDS = 120
+INOTIFY = Path("/proc/sys/fs/inotify/max_user_instances")
 HOST_KEY = "/etc/ssh/ssh_host_ed25519_key.pub"
 # How the engine's own socket gets to the others: by the volume that they all have.
 SHARED_SOCKET = "/srv/backup/docker.sock"
@@ -44,6 +45,29 @@ SOCKET = f"[Socket]\nListenStream={SHARED_SOCKET}\n"
 
 
 # ------------------------------------------------------------------ machines
+@contextlib.contextmanager
+def watched(machines: int) -> Iterator[None]:
+    """Let so many machines boot: each has some eight inotify instances, and Linux gives root 128 of them.
+
+    Raises:
+        SystemExit: there are too few, and we may not raise that.
+    """
+    wanted, before = 128 + 8 * machines, int(INOTIFY.read_text())
+    try:
+        if before < wanted:
+            INOTIFY.write_text(str(wanted))
+    except OSError:
+        raise SystemExit(
+            f"{machines} containers with systemd want fs.inotify.max_user_instances={wanted} and it is {before}: "
+            "set it with sysctl, or measure fewer (SIZES='1 5 10')"
+        ) from None
+    try:
+        yield
+    finally:
+        if before < wanted:
+            INOTIFY.write_text(str(before))
+
+
 def options(first: Mapping[str, Any], number: int) -> list[str]:
     """Return what `docker run` makes a light machine with.
 
@@ -256,13 +280,14 @@ def main() -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     machines = Machines(Fleet(Checkout.make(ROOT / "build" / "bench-machines")))
     lines: list[str] = []
-    try:
-        machines.start()
-        for size in SIZES:
-            machines.grow(size)
-            lines += rows(size, check(machines))
-    finally:
-        machines.remove()
+    with watched(max(SIZES)):
+        try:
+            machines.start()
+            for size in SIZES:
+                machines.grow(size)
+                lines += rows(size, check(machines))
+        finally:
+            machines.remove()
     report(lines, "bench-machines")
 
 
