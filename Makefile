@@ -296,7 +296,7 @@ screenshots: tools ## pictures of every page, light and dark, phone and desktop,
 	@bin/browser screenshots
 
 ##@ Measure
-.PHONY: bench-cars bench-deploy bench-images bench-predict bench-upload
+.PHONY: bench-cars bench-deploy bench-images bench-machines bench-predict bench-upload
 bench-cars: images ## what weighs what in image cars, seconds of the analysis, requests a second of two tasks
 	@bin/images cars
 	@bin/bench cars
@@ -306,6 +306,9 @@ bench-deploy: images ## seconds and bytes of `make up` and of a code-only deploy
 
 bench-images: images ## sizes of the images, and how long api takes to be ready
 	@bin/bench images
+
+bench-machines: tools ## seconds of `bin/play site --check` for 1, 5, 10, 25 and 50 light machines (SIZES=)
+	@bin/bench machines
 
 bench-predict: tools ## predictions a second beside MLflow, BentoML, LitServe and FastAPI; what a request costs
 	@bin/bench predict

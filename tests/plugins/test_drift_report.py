@@ -128,6 +128,17 @@ def test_changes_of_a_loop_are_told_one_by_one(tell: Callable[..., Told]) -> Non
     assert [item["found"] for item in report["findings"]] == ["would change a", "would change b"]
 
 
+def test_what_one_of_our_modules_would_change_is_named(tell: Callable[..., Told]) -> None:
+    run = good()
+    tasks = run["plays"][0]["tasks"]
+    asked = {"invocation": {"module_args": {"files": [], "nodes": []}}}
+    tasks[1]["hosts"][HOSTS[0]] = {"changed": True, "changed_paths": ["/etc/a", "/etc/b"], **asked}
+    tasks[6]["hosts"][HOSTS[0]] = {"changed": True, "changed_nodes": ["m2"], **asked}
+    _, _, report = tell(run)
+    found = [item["found"] for item in report["findings"]]
+    assert found == ["would change /etc/a, /etc/b", "would change m2"]
+
+
 def without(run: dict[str, Any], name: str, host: str = "") -> dict[str, Any]:
     """Return a run in which a task was not run, or not on one machine."""
     run = copy.deepcopy(run)

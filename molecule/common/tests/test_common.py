@@ -48,7 +48,7 @@ def test_another_limit_changes_that_and_nothing_else() -> None:
     try:
         run = apply("common", variables={"common_journal_max_use": "100M"})
         assert run.messages == []
-        changes = ["common : Journal limits", "common : Restart journald"]
+        changes = ["common : Settings", "common : Restart journald"]
         assert run.changed == dict.fromkeys(("m1", "m2"), changes)
     finally:
         assert apply("common", tags="journal").code == 0
@@ -183,7 +183,7 @@ def test_another_choice_of_updates_changes_that_and_nothing_else() -> None:
     try:
         run = apply("common", variables={"common_updates_reboot_time": "03:30"})
         assert run.messages == []
-        changes = ["common : Security updates"]
+        changes = ["common : Settings"]
         assert run.changed == dict.fromkeys(("m1", "m2"), changes)
         settings = machine("m1").check_output("apt-config dump Unattended-Upgrade")
         assert 'Automatic-Reboot "true";' in settings
