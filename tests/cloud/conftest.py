@@ -21,6 +21,7 @@ from tests.cloud import azure_fake, gcp_fake
 from tests.cloud.aws_faults import Proxy
 from tests.cloud.stand_in import ROOT, Aws, Azure, Gcp, moto
 
+pytest.register_assert_rewrite("tests.cloud.secrets_story")
 ROWS = ROOT / "build" / "test-cloud-rows"
 
 
@@ -73,6 +74,12 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
         subprocess.run(
             [ROOT / "bin" / "report", f"test-cloud-{cloud}", *map(json.dumps, own)], check=True
         )
+
+
+@pytest.fixture(scope="module")
+def said() -> list[str]:
+    """All that was printed in a file of tests."""
+    return []
 
 
 @pytest.fixture(scope="session")

@@ -56,11 +56,6 @@ class Story:
         raise NotImplementedError
 
     # ------------------------------------------------------------------- helpers
-    @pytest.fixture(scope="class")
-    def said(self) -> list[str]:
-        """All that was printed."""
-        return []
-
     @pytest.fixture(autouse=True)
     def clean(self, cloud: Any) -> Iterator[None]:
         """No fault outlives its test."""

@@ -32,7 +32,8 @@ class TestAws(Story):
     def kept(self, cloud: Aws) -> str | None:
         client = cloud.client("secretsmanager")
         try:
-            return str(client.get_secret_value(SecretId=self.secret)["SecretString"])
+            asked = {"SecretId": self.secret, "VersionStage": "AWSCURRENT"}
+            return str(client.get_secret_value(**asked)["SecretString"])
         except client.exceptions.ResourceNotFoundException:
             return None
         finally:

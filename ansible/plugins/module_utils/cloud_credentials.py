@@ -72,7 +72,8 @@ def azure_credentials() -> Any:
     names = ("AZURE_TENANT", "AZURE_CLIENT_ID", "AZURE_SECRET")
     values = [os.environ.get(name) for name in names]
     if all(values):
-        return ClientSecretCredential(*values)
+        # By default it would try ten times, which takes minutes.
+        return ClientSecretCredential(*values, retry_total=2, connection_timeout=10)
     if any(values):
         raise ValueError(MISSING_AZURE)
     return AzureCliCredential()

@@ -125,7 +125,7 @@ class Aws(Store):
 
     def read(self) -> tuple[str, str] | None:
         """Return the text that has the label AWSCURRENT, and its version."""
-        answer, code = self.call("get_secret_value")
+        answer, code = self.call("get_secret_value", VersionStage="AWSCURRENT")
         if code == "ResourceNotFoundException":
             return None
         if "SecretString" not in answer:
@@ -246,14 +246,14 @@ class Web(Store):
                 raise self.silent(reason(error)) from None
         if answer.ok:
             return content, 0
-        error = content.get("error", {})
-        why = f"{answer.status_code}: {first_line(error.get('message', answer.reason))}"
+        said = content.get("error", {})
+        why = f"{answer.status_code}: {first_line(said.get('message', answer.reason))}"
         if answer.status_code == 401:
             raise self.not_known(why)
         if answer.status_code == 403:
             raise self.denied(why)
         if answer.status_code in expected:
-            return error, answer.status_code
+            return said, answer.status_code
         raise self.failed(why)
 
 
@@ -286,7 +286,7 @@ class Gcp(Web):
         """Make the secret if there is none, a version of it, and move the alias to that."""
         if follows is None:
             parent, _, _ = self.url.rpartition("/")
-            content = {"replication": {"automatic": {}}}
+            content: dict[str, Any] = {"replication": {"automatic": {}}}
             # One that is there may be without a version: the etag below says who was first.
             self.call(
                 "POST", parent, params={"secretId": self.secret}, json=content, expected=[409]
@@ -429,10 +429,11 @@ class Azure(Web):
                 f"there are no Azure credentials ({first_line(error)}): set AZURE_TENANT, AZURE_CLIENT_ID and "
                 "AZURE_SECRET, or log in with 'az login'"
             ) from None
-        except ClientAuthenticationError as error:
-            raise self.not_known(first_line(error)) from None
         except AzureError as error:
-            raise self.silent(error) from None
+            # What Azure refuses has such a number; a network that fails is told by the same exception.
+            refused = isinstance(error, ClientAuthenticationError) and "AADSTS" in str(error)
+            why = first_line(error)
+            raise (self.not_known(why) if refused else self.silent(why)) from None
 
 
 NOTHING = "nothing"

@@ -160,12 +160,15 @@ def kind_of(vault: Path) -> str:
 
 def store_of(vault: Path) -> Store:
     """Return where a vault's text is, whatever SECRET_STORE says."""
+    store: Store
     found = note(vault)
     if found is None:
-        return new_store(vault, kind_of(vault))
-    import secret_stores
+        store = new_store(vault, kind_of(vault))
+    else:
+        import secret_stores
 
-    return secret_stores.named(found["secret_store"], found["secret"], found["place"])
+        store = secret_stores.named(found["secret_store"], found["secret"], found["place"])
+    return store
 
 
 def checked_store(vault: Path) -> Store:
