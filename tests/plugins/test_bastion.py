@@ -6,6 +6,7 @@ import os
 import shlex
 import socket
 import subprocess
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
@@ -101,11 +102,13 @@ def test_ssh_prints_what_a_bastion_says_also_where_it_keeps_its_connection(
     said = tmp_path / "said"
     said.write_bytes(program("through_bastion").goodbye("sentence" + "." * length))
     proxy = f"sh -c 'cat {said}; cat >/dev/null'"
-    kept = ("ControlMaster=auto", "ControlPersist=60s", f"ControlPath={tmp_path}/%C")
-    options = [part for option in (*kept, f"ProxyCommand={proxy}") for part in ("-o", option)]
-    done = subprocess.run(
-        ["ssh", "-F", "none", *options, "m1"], capture_output=True, text=True, check=False
-    )
+    # A socket's path may have some hundred characters, which pytest's folder has already.
+    with tempfile.TemporaryDirectory() as folder:
+        kept = ("ControlMaster=auto", "ControlPersist=60s", f"ControlPath={folder}/%C")
+        options = [part for option in (*kept, f"ProxyCommand={proxy}") for part in ("-o", option)]
+        done = subprocess.run(
+            ["ssh", "-F", "none", *options, "m1"], capture_output=True, text=True, check=False
+        )
     assert done.returncode == 255
     assert f"beanft: sentence{'.' * length}\n" in done.stderr.replace("\r", "")
 
