@@ -43,8 +43,9 @@ def command(address: str, port: str, user: str, host_key: str) -> list[str]:
     return ["ssh", "-p", port, "-l", user, *pairs, address]
 
 
-def sentence(words: str, address: str, port: str, user: str, machine: str = "") -> str:
+def sentence(words: str, bastion: list[str], machine: str = "") -> str:
     """Return why there is no way, from the words of ssh."""
+    address, port, user = bastion[:3]
     where = f"the bastion {address}"
     if "Host key verification failed" in words:
         return (
@@ -89,7 +90,7 @@ def lead(bastion: list[str], machine: str, port: str) -> int:
         words = file.read().decode(errors="replace")
     # After the machine's first byte, all that comes is the machine's.
     if ssh.returncode and not answered:
-        sys.stdout.buffer.write(goodbye(sentence(words, *bastion[:3], machine=machine)))
+        sys.stdout.buffer.write(goodbye(sentence(words, bastion, machine)))
         sys.stdout.buffer.flush()
         # ssh reads it if it can still write.
         sys.stdin.buffer.read()
@@ -106,7 +107,7 @@ def look(bastion: list[str]) -> int:
         check=False,
     )
     if done.returncode == FAILED:
-        print(f"beanft: {sentence(done.stderr, *bastion[:3])}", file=sys.stderr)
+        print(f"beanft: {sentence(done.stderr, bastion)}", file=sys.stderr)
         return 1
     return 0
 

@@ -16,7 +16,6 @@ import pytest
 
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGVr"
 BASTION = {"address": "192.0.2.10", "user": "jump", "host_key": KEY}
-LAST = ("192.0.2.10", "22", "jump")
 
 
 def settings(*arguments: str) -> dict[str, str]:
@@ -89,7 +88,9 @@ def test_what_can_not_be_is_refused(
     ],
 )
 def test_why_there_is_no_way(program: Callable[[str], ModuleType], words: str, said: str) -> None:
-    text = program("through_bastion").sentence(words, *LAST, machine="192.0.2.20")
+    text = program("through_bastion").sentence(
+        words, ["192.0.2.10", "22", "jump", KEY], "192.0.2.20"
+    )
     assert text.startswith("the bastion 192.0.2.10 ")
     assert said in text
     assert "\n" not in text
