@@ -94,7 +94,13 @@ class Store:
         document = json.dumps({"Version": "2012-10-17", "Statement": [everything]})
         iam.put_user_policy(UserName="owner", PolicyName="all", PolicyDocument=document)
         self.owner: dict[str, str] = iam.create_access_key(UserName="owner")["AccessKey"]
-        iam.create_role(RoleName=ROLE, AssumeRolePolicyDocument="{}")
+        trust = {
+            "Effect": "Allow",
+            "Principal": {"Service": "ec2.amazonaws.com"},
+            "Action": "sts:AssumeRole",
+        }
+        document = json.dumps({"Version": "2012-10-17", "Statement": [trust]})
+        iam.create_role(RoleName=ROLE, AssumeRolePolicyDocument=document)
         self.role: dict[str, Any] = self.client("sts", **anyone).assume_role(
             RoleArn=f"arn:aws:iam::123456789012:role/{ROLE}", RoleSessionName="i-0123456789"
         )["Credentials"]

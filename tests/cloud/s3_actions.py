@@ -10,6 +10,7 @@ from urllib.parse import parse_qs, urlsplit
 # What is asked of a bucket, as its query has it, and what it is called in a policy.
 PARTS = {
     "accelerate": "AccelerateConfiguration",
+    "acl": "BucketAcl",
     "encryption": "EncryptionConfiguration",
     "inventory": "InventoryConfiguration",
     "lifecycle": "LifecycleConfiguration",
