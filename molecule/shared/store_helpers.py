@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import socket
 import subprocess
+import sys
 import time
 import urllib.request
 from collections.abc import Iterator
@@ -55,13 +56,17 @@ def rights() -> dict[str, Any]:
     """Return what role cloud_aws lets machines with data do."""
     variables = ROOT / "ansible/roles/cloud_aws/vars/main.yml"
     target = STATE / "rights.json"
-    expression = "content={{ _cloud_aws_store_rights | to_json }}"
+    given = {
+        "ansible_python_interpreter": sys.executable,
+        "cloud_aws_store": BUCKET,
+        "cloud_aws_policy": {},
+    }
+    arguments = {"content": "{{ _cloud_aws_store_rights | to_json }}", "dest": str(target)}
     subprocess.run(
         [
             *("ansible", "localhost", "--connection", "local", "--inventory", "localhost,"),
-            *("--extra-vars", f"@{variables}"),
-            *("--extra-vars", json.dumps({"cloud_aws_store": BUCKET, "cloud_aws_policy": {}})),
-            *("--module-name", "ansible.builtin.copy", "--args", f"{expression} dest={target}"),
+            *("--extra-vars", f"@{variables}", "--extra-vars", json.dumps(given)),
+            *("--module-name", "ansible.builtin.copy", "--args", json.dumps(arguments)),
         ],
         check=True,
         capture_output=True,
@@ -110,7 +115,9 @@ class Store:
         self.document = rights()
         self.allow_again()
         call = urllib.request.Request(
-            f"http://127.0.0.1:{self.port}/moto-api/reset-auth", data=b"0", method="POST"
+            f"http://127.0.0.1:{self.port}/moto-api/reset-auth",
+            data=b"0",
+            headers={"Content-Type": "text/plain"},
         )
         urllib.request.urlopen(call, timeout=30).close()  # noqa: S310 - of loopback
 
