@@ -118,7 +118,7 @@ def test_again_nothing_changes(aws: Aws) -> None:
     checked = provision(aws, "--check")
     assert (checked.code, checked.changed) == (0, 0), checked.said
     aws.note("aws balancer, changed again", again.changed, "", 0)
-    aws.note("aws balancer again", round(again.seconds, 1), "s", 20)
+    aws.note("aws balancer again", round(again.seconds, 1), "s")
 
 
 def test_it_is_made_as_promised(aws: Aws) -> None:
