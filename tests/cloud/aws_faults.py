@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import http.client
+import re
 import threading
 from collections import Counter
 from collections.abc import Callable
@@ -22,6 +23,11 @@ EC2_ERROR = (
 QUERY_ERROR = (
     "<ErrorResponse><Error><Type>Sender</Type><Code>{code}</Code><Message>{message}</Message>"
     "</Error><RequestId>of-a-test</RequestId></ErrorResponse>"
+)
+# Of a launch template, among what its versions tag.
+OWN_TAGS = re.compile(
+    rb"<item>\s*<resourceType>launch-template</resourceType>\s*<tagSet>.*?</tagSet>\s*</item>",
+    re.DOTALL,
 )
 # Not passed on: they are about one connection.
 HOP = ("connection", "transfer-encoding", "content-length", "host")
@@ -49,12 +55,15 @@ class Fault:
 
 
 def whole(action: str, answer: bytes) -> bytes:
-    """Return an answer with what AWS has in it and moto leaves out.
+    """Return an answer as AWS gives it, where moto's is another.
 
     "DescribeVolumes" (EC2 API reference): a volume that is made of no snapshot has an empty snapshotId.
+    "DescribeLaunchTemplateVersions": what is to be tagged by a version, without the tags of the template itself.
     """
     if action == "DescribeVolumes" and b"<snapshotId" not in answer:
         return answer.replace(b"<createTime>", b"<snapshotId/><createTime>")
+    if action == "DescribeLaunchTemplateVersions":
+        return OWN_TAGS.sub(b"", answer)
     return answer
 
 
@@ -67,6 +76,8 @@ class Proxy:
         self.faults: list[Fault] = []
         self.afterwards: dict[str, Callable[[bytes], None]] = {}
         """What happens once, after an action has been answered, with the answer."""
+        self.instead: dict[str, Callable[[dict[str, list[str]], bytes], bytes]] = {}
+        """What is said, and that it is well, in place of an answer: made of what was asked and of the answer."""
         lock = threading.Lock()
         proxy = self
 
@@ -79,7 +90,8 @@ class Proxy:
             def do_POST(self) -> None:
                 """Pass a call on, or answer it with a fault."""
                 body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-                action = parse_qs(body.decode()).get("Action", [""])[0]
+                asked = parse_qs(body.decode())
+                action = asked.get("Action", [""])[0]
                 # Signed for a service: Credential=KEY/DATE/REGION/SERVICE/aws4_request
                 service = self.headers.get("Authorization", "///").split("/")[3]
                 with lock:
@@ -89,6 +101,7 @@ class Proxy:
                         None,
                     )
                     then = None if fault else proxy.afterwards.pop(action, None)
+                    instead = proxy.instead.get(action)
                 if fault:
                     text = (EC2_ERROR if service == "ec2" else QUERY_ERROR).format(
                         code=fault.code, message=fault.message
@@ -105,6 +118,9 @@ class Proxy:
                 upstreams.close()
                 if then:
                     then(content)
+                if instead:
+                    self.answer(200, [("Content-Type", "text/xml")], instead(asked, content))
+                    return
                 self.answer(response.status, response.getheaders(), whole(action, content))
 
             def answer(self, status: int, headers: list[tuple[str, str]], content: bytes) -> None:
