@@ -57,7 +57,7 @@ test: ## everything that proves it: check, pages, API, roles, a fleet (needs roo
 	@bin/test
 
 ##@ Operate (ENV=local, staging or production; CLOUD=local, aws, azure, gcp or static)
-.PHONY: provision user-data site plan show-plan deploy rollback scale rotate move backup restore releases smoke status \
+.PHONY: provision user-data site follow plan show-plan deploy rollback scale rotate move backup restore releases smoke status \
 	logs monitoring jenkins jenkins-up jenkins-backup jenkins-restore dashboard ssh down destroy drift scan maintenance \
 	audit audit-hosts
 provision: $(if $(filter local,$(CLOUD)),engine,tools) ## create the machines (NODES=; at a cloud see docs/clouds.md; CHECK=1 only shows)
@@ -69,6 +69,9 @@ user-data: tools ## what a cloud's machines are told for their first boot, and t
 
 site: tools ## make the machines ready: packages, Docker, one Swarm
 	@bin/play site
+
+follow: tools ## at AWS: machines that the Auto Scaling group ends leave the Swarm first; then make site deploy for new ones
+	@bin/play follow
 
 plan: images ## what a deploy would do (bin/plan exits with 0 nothing, 2 changes, 1 could not look)
 	@bin/plan

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import http.client
+import re
 import threading
 from collections import Counter
 from collections.abc import Callable
@@ -31,6 +32,11 @@ QUERY_ERROR = (
     "</Error><RequestId>of-a-test</RequestId></ErrorResponse>"
 )
 JSON_ERROR = '{{"__type": "{code}", "Message": "{message}"}}'
+# Of a launch template, among what its versions tag.
+OWN_TAGS = re.compile(
+    rb"<item>\s*<resourceType>launch-template</resourceType>\s*<tagSet>.*?</tagSet>\s*</item>",
+    re.DOTALL,
+)
 # Not passed on: they are about one connection.
 HOP = ("connection", "transfer-encoding", "content-length", "host")
 
@@ -57,12 +63,15 @@ class Fault:
 
 
 def whole(action: str, answer: bytes) -> bytes:
-    """Return an answer with what AWS has in it and moto leaves out.
+    """Return an answer as AWS gives it, where moto's is another.
 
     "DescribeVolumes" (EC2 API reference): a volume that is made of no snapshot has an empty snapshotId.
+    "DescribeLaunchTemplateVersions": what is to be tagged by a version, without the tags of the template itself.
     """
     if action == "DescribeVolumes" and b"<snapshotId" not in answer:
         return answer.replace(b"<createTime>", b"<snapshotId/><createTime>")
+    if action == "DescribeLaunchTemplateVersions":
+        return OWN_TAGS.sub(b"", answer)
     return answer
 
 
@@ -75,6 +84,8 @@ class Proxy:
         self.faults: list[Fault] = []
         self.afterwards: dict[str, Callable[[bytes], None]] = {}
         """What happens once, after an action has been answered, with the answer."""
+        self.instead: dict[str, Callable[[dict[str, list[str]], bytes], bytes]] = {}
+        """What is said, and that it is well, in place of an answer: made of what was asked and of the answer."""
         lock = threading.Lock()
         proxy = self
 
@@ -98,10 +109,11 @@ class Proxy:
                 target = self.headers.get("X-Amz-Target", "").rpartition(".")[2]
                 # Signed for a service: Credential=KEY/DATE/REGION/SERVICE/aws4_request
                 service = self.headers.get("Authorization", "///").split("/")[3]
+                asked = {} if service == "s3" else parse_qs(body.decode())
                 if service == "s3":
                     action = action_of(self.command, self.path)
                 else:
-                    action = target or parse_qs(body.decode()).get("Action", [""])[0]
+                    action = target or asked.get("Action", [""])[0]
                 with lock:
                     proxy.calls[f"{service}:{action}"] += 1
                     fault = next(
@@ -109,6 +121,7 @@ class Proxy:
                         None,
                     )
                     then = None if fault else proxy.afterwards.pop(action, None)
+                    instead = proxy.instead.get(action)
                 if fault:
                     forms = {"ec2": EC2_ERROR, "s3": S3_ERROR}
                     form = forms.get(service, JSON_ERROR if target else QUERY_ERROR)
@@ -126,6 +139,9 @@ class Proxy:
                 upstreams.close()
                 if then:
                     then(content)
+                if instead:
+                    self.answer(200, [("Content-Type", "text/xml")], instead(asked, content))
+                    return
                 self.answer(response.status, response.getheaders(), whole(action, content))
 
             def answer(self, status: int, headers: list[tuple[str, str]], content: bytes) -> None:

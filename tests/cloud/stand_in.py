@@ -220,10 +220,13 @@ class Aws(Cloud):
         )
 
     def instances(self, environment: str = "staging") -> dict[str, dict[str, Any]]:
-        """Return the machines that are not terminated, by name."""
+        """Return the fleet's machines that are not terminated, by name."""
         client = self.client("ec2")
         found = client.describe_instances(
-            Filters=[{"Name": "tag:beanft-environment", "Values": [environment]}]
+            Filters=[
+                {"Name": "tag:beanft-environment", "Values": [environment]},
+                {"Name": "tag:beanft", "Values": ["machine"]},
+            ]
         )
         client.close()
         return {
@@ -300,7 +303,8 @@ def moto(directory: Path) -> Iterator[int]:
 def undocumented(aws: Aws) -> list[str]:
     """Return the calls that were made and are not among the rights in docs/clouds.md."""
     text = (ROOT / "docs" / "clouds.md").read_text(encoding="utf-8")
-    granted = set(re.findall(r"\b(?:ec2|iam|s3|secretsmanager):[A-Z]\w+", text))
+    services = "autoscaling|ec2|elasticloadbalancing|iam|s3|secretsmanager"
+    granted = set(re.findall(rf"\b(?:{services}):[A-Z]\w+", text))
     # Who one is may be asked by everybody.
     return sorted(set(aws.proxy.calls) - granted - {"sts:GetCallerIdentity"})
 

@@ -98,3 +98,48 @@ def test_each_zone_gets_a_part_of_the_network(filters: dict[str, Callable[..., A
     assert subnets("10.60.0.0/16", 3) == ["10.60.0.0/20", "10.60.16.0/20", "10.60.32.0/20"]
     with pytest.raises(AnsibleFilterError, match=r"'10.60.1.0/16' is no network"):
         subnets("10.60.1.0/16", 3)
+
+
+def test_a_scaling_group_has_what_was_not_said(filters: dict[str, Callable[..., Any]]) -> None:
+    assert filters["fleet_scaling"]({}, "staging") == {}
+    assert filters["fleet_scaling"]({"max": 3}, "staging") == {
+        "min": 0,
+        "max": 3,
+        "size": "small",
+        "disk_gb": 30,
+        "cpu_percent": 60,
+    }
+
+
+@pytest.mark.parametrize(
+    ("scaling", "sentence"),
+    [
+        (["m"], "it is ['m']: use min, max, size, disk_gb, cpu_percent"),
+        ({"most": 1}, "it has 'most': it can have min, max, size, disk_gb, cpu_percent"),
+        ({"min": 2, "max": 1}, "min is 2 and max is 1"),
+        ({"max": 0}, "max is 0: a whole number from 1 to 100"),
+        ({"min": True}, "min is True: a whole number from 0 to 100"),
+        ({"disk_gb": 5}, "disk_gb is 5: a whole number from 10 to 16384"),
+        ({"cpu_percent": 95}, "cpu_percent is 95: a whole number from 10 to 90"),
+        ({"size": "huge"}, "size is 'huge': small, medium, large"),
+    ],
+)
+def test_a_scaling_group_that_can_not_be(
+    filters: dict[str, Callable[..., Any]], scaling: object, sentence: str
+) -> None:
+    with pytest.raises(AnsibleFilterError) as error:
+        filters["fleet_scaling"](scaling, "staging")
+    assert str(error.value) == f"the Auto Scaling group of staging: {sentence}"
+
+
+def test_what_changes_about_a_scaling_group(filters: dict[str, Callable[..., Any]]) -> None:
+    changes = filters["fleet_scaling_changes"]
+    wanted = {"min": 1, "max": 3, "size": "small", "disk_gb": 30}
+    there = {"min_size": 1, "max_size": 3, "instances": [{}, {}]}
+    assert changes({}, []) == []
+    assert changes(wanted, []) == ["make    Auto Scaling group, 1 to 3 machines, small, 30 GB each"]
+    assert changes(wanted, [there]) == []
+    assert changes(wanted, [{**there, "max_size": 2}]) == [
+        "change  Auto Scaling group from 1 to 2 machines into 1 to 3"
+    ]
+    assert changes({}, [there]) == ["remove  Auto Scaling group and its 2 machines"]

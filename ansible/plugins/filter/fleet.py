@@ -13,6 +13,7 @@ GROUPS = ("managers", "workers", "edge", "data", "monitoring", "jenkins")
 SIZES = ("small", "medium", "large")
 USUAL: dict[str, Any] = {"count": 1, "size": "small", "disk_gb": 30}
 SMALLEST_DISK_GB = 10
+SCALING: dict[str, Any] = {"min": 0, "max": 1, "size": "small", "disk_gb": 30, "cpu_percent": 60}
 STOPPED = ("stopping", "stopped")
 
 
@@ -111,6 +112,66 @@ def fleet_changes(
     return lines + (["remove  network"] if network and not wanted else [])
 
 
+def _whole(value: object, least: int, most: int) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and least <= value <= most
+
+
+def fleet_scaling(scaling: object, environment: str) -> dict[str, Any]:
+    """Return what an environment's Auto Scaling group is, with what was not said; {} where there is none.
+
+    Raises:
+        AnsibleFilterError: it can't be; the message says why.
+    """
+    if not scaling:
+        return {}
+    said = ""
+    if not isinstance(scaling, dict):
+        said = f"it is {scaling!r}: use {', '.join(SCALING)}"
+    elif unknown := sorted(set(scaling) - set(SCALING)):
+        said = f"it has '{unknown[0]}': it can have {', '.join(SCALING)}"
+    else:
+        values = {**SCALING, **scaling}
+        bounds = {
+            "min": (0, 100),
+            "max": (1, 100),
+            "disk_gb": (SMALLEST_DISK_GB, 16384),
+            "cpu_percent": (10, 90),
+        }
+        for name, (least, most) in bounds.items():
+            if not _whole(values[name], least, most):
+                said = f"{name} is {values[name]!r}: a whole number from {least} to {most}"
+        if not said and values["min"] > values["max"]:
+            said = f"min is {values['min']} and max is {values['max']}"
+        if values["size"] not in SIZES:
+            said = f"size is {values['size']!r}: {', '.join(SIZES)}"
+    if said:
+        raise AnsibleFilterError(f"the Auto Scaling group of {environment}: {said}")
+    return {**SCALING, **scaling}  # type: ignore[dict-item]
+
+
+def fleet_scaling_changes(wanted: dict[str, Any], groups: list[dict[str, Any]]) -> list[str]:
+    """Return what has to be done about an Auto Scaling group, a line each, for a person to agree to.
+
+    Args:
+        wanted: what C(fleet_scaling) returns.
+        groups: the one that there is, or none, as the cloud shows it.
+    """
+    if not groups:
+        if not wanted:
+            return []
+        number = f"{wanted['min']} to {wanted['max']} machines"
+        return [
+            f"make    Auto Scaling group, {number}, {wanted['size']}, {wanted['disk_gb']} GB each"
+        ]
+    there = groups[0]
+    if not wanted:
+        return [f"remove  Auto Scaling group and its {len(there['instances'])} machines"]
+    now, then = (there["min_size"], there["max_size"]), (wanted["min"], wanted["max"])
+    if now == then:
+        return []
+    return ["change  Auto Scaling group from {} to {} machines into {} to {}".format(*now, *then)]
+
+
 def fleet_subnets(network: str, count: int) -> list[str]:
     """Return the first subnets of a network, each a sixteenth of it."""
     try:
@@ -128,5 +189,7 @@ class FilterModule:
         return {
             "fleet_machines": fleet_machines,
             "fleet_changes": fleet_changes,
+            "fleet_scaling": fleet_scaling,
+            "fleet_scaling_changes": fleet_scaling_changes,
             "fleet_subnets": fleet_subnets,
         }
