@@ -383,6 +383,24 @@ sed -i "s/^secrets:/secrets:\\n\\town: mine/" "$1"
         assert tree.content() == before
 
 
+def test_edit_mends_a_vault_and_keeps_nothing_worse(tree: Tree, tmp_path: Path) -> None:
+    tree.run("ensure")
+    encrypt(tree, "secrets: [a]\n")
+    editor = tmp_path / "editor"
+    editor.write_text("#!/bin/sh\necho 'secrets: {own: 5}' >\"$1\"\n")
+    editor.chmod(0o755)
+    before = (tree.state / "vault.yml").read_bytes()
+    assert "what you wrote was not kept: in the vault " in tree.run(
+        "edit", code=1, EDITOR=str(editor)
+    )
+    assert "did not end well (1)" in tree.run("edit", code=1, EDITOR="false")
+    assert "nothing could be edited by EDITOR=absent" in tree.run("edit", code=1, EDITOR="absent")
+    assert (tree.state / "vault.yml").read_bytes() == before
+    editor.write_text("#!/bin/sh\necho 'secrets: {own: mine}' >\"$1\"\n")
+    tree.run("edit", EDITOR=str(editor))
+    assert tree.content()["secrets"] == {"own": "mine"}
+
+
 def encrypt(tree: Tree, text: str) -> None:
     """Replace the vault's content, as somebody does who has the password."""
     files = tree.vault.vault_file

@@ -6,7 +6,9 @@ import time
 from typing import Any
 
 import botocore.exceptions
-from ansible_collections.amazon.aws.plugins.module_utils.modules import AnsibleAWSModule
+from ansible_collections.amazon.aws.plugins.module_utils.modules import (
+    AnsibleAWSModule as AnsibleModule,
+)
 from ansible_collections.amazon.aws.plugins.module_utils.retries import AWSRetry
 
 DOCUMENTATION = r"""
@@ -21,10 +23,10 @@ description:
 options:
   name: {description: Its name; those of its target groups end with the port., type: str, required: true}
   state:
-    description:
-      - V(present) makes what is missing and changes what differs. V(drained) takes machines that are not in O(targets)
-        off and waits until what they have begun is finished; it is no error where there is no load balancer. V(absent)
-        removes it with its target groups.
+    description: >-
+      V(present) makes what is missing and changes what differs. V(drained) takes machines that are not in O(targets)
+      off and waits until what they have begun is finished; it is no error where there is no load balancer. V(absent)
+      removes it with its target groups.
     type: str
     choices: [present, drained, absent]
     default: present
@@ -53,7 +55,10 @@ EXAMPLES = r"""
     tags: {beanft-environment: staging}
 """
 RETURN = r"""
-address: {description: The load balancer's name in DNS, '' where there is none., type: str, returned: always}
+address:
+  description: The load balancer's name in DNS, '' where there is none.
+  type: str
+  returned: always
 """
 
 # https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_LoadBalancerAttribute.html: what a zone gets
@@ -285,7 +290,7 @@ def as_dict(answer: dict[str, Any]) -> dict[str, str]:
 
 def main() -> None:
     """Run the module."""
-    module = AnsibleAWSModule(
+    module = AnsibleModule(
         argument_spec={
             "name": {"type": "str", "required": True},
             "state": {
