@@ -288,7 +288,9 @@ def main() -> None:
                 lines += rows(size, check(machines))
         finally:
             machines.remove()
-    report(lines, "bench-machines")
+            # What was measured before something went wrong is worth its minutes.
+            if lines:
+                report(lines, "bench-machines")
 
 
 if __name__ == "__main__":
