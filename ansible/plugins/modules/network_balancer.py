@@ -7,7 +7,7 @@ from typing import Any
 
 import botocore.exceptions
 from ansible_collections.amazon.aws.plugins.module_utils.modules import (
-    AnsibleAWSModule as AnsibleModule,
+    AnsibleAWSModule as AnsibleModule,  # by this name the test of modules' documentation finds its options
 )
 from ansible_collections.amazon.aws.plugins.module_utils.retries import AWSRetry
 
