@@ -67,6 +67,16 @@ class Store(Protocol):
         """Replace the version that `follows` names, or make the first one where that is None."""
 
 
+def stored(vault: Path) -> bytes | None:
+    """Return what is in a vault's file; None where there is none."""
+    try:
+        return vault.read_bytes()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise VaultProblem(f"the vault can't be read: {error.strerror}, {vault}") from error
+
+
 class OwnFile:
     """The vault's file, encrypted. Who writes it is alone: `bin/vault` holds a lock."""
 
@@ -79,12 +89,9 @@ class OwnFile:
     def read(self) -> tuple[str, str] | None:
         """Return the text and what it is encrypted as."""
         vault = self.vault
-        try:
-            data = vault.read_bytes()
-        except FileNotFoundError:
+        data = stored(vault)
+        if data is None:
             return None
-        except OSError as error:
-            raise VaultProblem(f"the vault can't be read: {error.strerror}, {vault}") from error
         opened = library(vault)
         if not opened.is_encrypted(data):
             raise VaultProblem(
@@ -109,13 +116,8 @@ class OwnFile:
 
 def note(vault: Path) -> dict[str, str] | None:
     """Return what a vault's file says of a secret manager; None where it has the text itself, or is not there."""
-    try:
-        data = vault.read_bytes()
-    except FileNotFoundError:
-        return None
-    except OSError as error:
-        raise VaultProblem(f"the vault can't be read: {error.strerror}, {vault}") from error
-    if not re.search(rb"^secret_store:", data, re.MULTILINE):
+    data = stored(vault)
+    if data is None or not re.search(rb"^secret_store:", data, re.MULTILINE):
         return None
     try:
         content = yaml.safe_load(data)
