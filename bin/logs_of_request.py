@@ -10,13 +10,12 @@ machines are as much in order as their clocks agree.
 from __future__ import annotations
 
 import re
+import runpy
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
-from importlib.machinery import SourceFileLoader
 from pathlib import Path
-from types import ModuleType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
 SECONDS = 60
@@ -40,11 +39,9 @@ class Line(NamedTuple):
     text: str
 
 
-def inventory() -> ModuleType:
-    """Return bin/inventory as a module."""
-    module = ModuleType("inventory")
-    SourceFileLoader("inventory", str(Path(__file__).with_name("inventory"))).exec_module(module)
-    return module
+def inventory() -> dict[str, Any]:
+    """Return the functions of bin/inventory by name: it is a program without a suffix, so no import finds it."""
+    return runpy.run_path(str(Path(__file__).with_name("inventory")))
 
 
 def lines_of(machine: str, request: str, said: str) -> list[Line]:
@@ -94,10 +91,10 @@ def main(arguments: list[str]) -> int:
         )
     request = arguments[0]
     known = inventory()
-    hosts = known.read()["_meta"]["hostvars"]
+    hosts = known["read"]()["_meta"]["hostvars"]
     names = sorted(hosts)
     with ThreadPoolExecutor(max_workers=16) as pool:
-        answers = list(pool.map(lambda name: look(known.ssh(hosts, name), request), names))
+        answers = list(pool.map(lambda name: look(known["ssh"](hosts, name), request), names))
     lines: list[Line] = []
     for name, (said, problem) in zip(names, answers, strict=True):
         machine = name.rsplit("-", 1)[-1]

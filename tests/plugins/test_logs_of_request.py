@@ -33,6 +33,10 @@ def test_lines_are_the_requests_own_and_in_order(tool: ModuleType) -> None:
     assert lines[3].text == f'{{"event":"job_started","request_id":"{ID}"}}'
 
 
+def test_the_inventory_is_asked_which_machines_there_are(tool: ModuleType) -> None:
+    assert {"read", "ssh"} <= set(tool.inventory())
+
+
 @pytest.mark.parametrize("said", [[], ["short"], ["a; rm -rf /"], ["-" * 65], ["abcdefgh", "x"]])
 def test_what_is_no_id_is_refused(said: list[str], tool: ModuleType) -> None:
     with pytest.raises(SystemExit, match="is no request's id: it is 8 to 64 letters"):

@@ -9,6 +9,7 @@ import contextlib
 import json
 import os
 import re
+import runpy
 import socket
 import subprocess
 import sys
@@ -16,8 +17,6 @@ import time
 import urllib.parse
 import urllib.request
 from collections.abc import Callable, Iterator
-from importlib.machinery import SourceFileLoader
-from types import ModuleType
 from typing import Any
 
 import pytest
@@ -290,11 +289,8 @@ def test_nothing_fires_where_all_is_well(prometheus: Prometheus) -> None:
 
 def visitor() -> Any:
     """Return somebody who has registered and uploaded data, as `make smoke` does it."""
-    path = ROOT / "tests/smoke.py"
-    module = ModuleType("smoke")
-    module.__file__ = str(path)
-    SourceFileLoader("smoke", str(path)).exec_module(module)
-    found = module.Smoke(entry(), None)
+    smoke = runpy.run_path(str(ROOT / "tests/smoke.py"))
+    found = smoke["Smoke"](entry(), None)
     found.register()
     found.upload()
     return found
