@@ -44,7 +44,7 @@ options:
   network: {description: The name of the network., type: str, required: true}
   target_tags: {description: The network tags of the machines., type: list, elements: str, default: []}
   ports: {description: The ports., type: list, elements: int, default: []}
-  machines: {description: The zones of the machines, by their names., type: dict, default: {}}
+  machines: {description: The zone of each machine by its name., type: dict, default: {}}
   drain_seconds:
     description: How long connections to a machine that is taken off may last, at the most.
     type: int
