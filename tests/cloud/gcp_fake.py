@@ -1,7 +1,8 @@
 """Compute Engine behind a tunnel.
 
 It answers in the shapes of the Compute Engine API reference (v1): networks, subnetworks, firewalls, addresses, disks,
-instances with getGuestAttributes and aggregatedList, and operations, which are done at once.
+instances with getGuestAttributes and aggregatedList, and operations, which are done at once. Those of a load balancer
+are in gcp_balancer.py.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
+from tests.cloud import gcp_balancer
 from tests.cloud.gcp_secrets import HOST, Secrets
 from tests.cloud.tunnel import Answer, Fault, Item, Refused, Tunnel
 
@@ -60,6 +62,8 @@ class Fake(Tunnel):
         """By their paths below the project, as global/networks/x."""
         self.operations: dict[str, Item] = {}
         self.secrets = Secrets(PROJECT, self.fault_of)
+        self.members: dict[str, list[str]] = {}
+        """The links of the machines that are in a group, by the group's path."""
         self.host_keys: dict[str, str] = {}
         """What machines that are there have told, by their names; of others it is made up."""
         self.number = 0
@@ -96,6 +100,8 @@ class Fake(Tunnel):
         parts = path.split("/")
         kinds = [part for part in parts if part in KINDS]
         kind = kinds[-1] if kinds else parts[-1]
+        if parts[-1] in gcp_balancer.ACTIONS:
+            kind = parts[-1]
         fault = self.fault_of(f"{method} {kind}")
         if fault and not fault.late:
             raise refused(fault.status, fault.reason, fault.message)
@@ -116,6 +122,14 @@ class Fake(Tunnel):
             item = self.existing("/".join(parts[:-1]))
             item["status"] = {"start": "RUNNING", "stop": "TERMINATED"}[parts[-1]]
             return self.operation("/".join(parts[:-1]), fault)
+        if kind in gcp_balancer.ACTIONS:
+            group = "/".join(parts[:-1])
+            self.existing(group)
+            return self.in_group(group, kind, json.loads(body), fault)
+        if method == "PATCH":
+            if not fault:
+                self.patch(kind, self.existing(path), json.loads(body))
+            return self.operation(path, fault)
         if method == "POST":
             content = json.loads(body)
             target = f"{path}/{content['name']}"
@@ -163,6 +177,11 @@ class Fake(Tunnel):
         self.number += 1
         item = {**content, "id": str(self.number), "selfLink": f"{ROOT}/{path}"}
         item["kind"] = f"compute#{KINDS[kind]}"
+        if kind in gcp_balancer.FINGERPRINTED:
+            item["fingerprint"] = f"print{self.number}"
+        said = gcp_balancer.wrong(kind, item, {entry["selfLink"] for entry in self.items.values()})
+        if said:
+            raise refused(400, "invalid", said)
         scope = path.rsplit("/", 2)[0]
         if kind == "addresses":
             item |= {"address": f"203.0.113.{self.number}", "region": f"{ROOT}/{scope}"}
@@ -173,6 +192,37 @@ class Fake(Tunnel):
         elif kind == "instances":
             self.start(item, scope)
         self.items[path] = item
+
+    def patch(self, kind: str, item: Item, content: Item) -> None:
+        """Change something."""
+        if kind not in gcp_balancer.CHANGED:
+            raise refused(404, "notFound", f"There is no way to change {kind}")
+        told = content.pop("fingerprint", None)
+        if kind in gcp_balancer.FINGERPRINTED and told != item["fingerprint"]:
+            raise refused(412, "conditionNotMet", "Invalid fingerprint.")
+        self.number += 1
+        item |= content
+        if kind in gcp_balancer.FINGERPRINTED:
+            item["fingerprint"] = f"print{self.number}"
+
+    def in_group(self, group: str, action: str, content: Item, fault: Fault | None) -> Item:
+        """List, add or remove machines of a group."""
+        members = self.members.setdefault(group, [])
+        if action == "listInstances":
+            return gcp_balancer.listed(members)
+        links = [entry["instance"] for entry in content["instances"]]
+        zone = "/".join(group.split("/")[:2])
+        for link in links:
+            self.existing(link.removeprefix(f"{ROOT}/"))
+            if f"/{zone}/instances/" not in link:
+                raise refused(400, "invalid", f"'{link}' is not in {zone}")
+        if said := gcp_balancer.refusal(action, links, members):
+            raise refused(400, *said)
+        if action == "addInstances":
+            members += links
+        else:
+            members[:] = [link for link in members if link not in links]
+        return self.operation(group, fault)
 
     def start(self, item: Item, scope: str) -> None:
         """Start a machine: its disk, its addresses."""
@@ -207,7 +257,14 @@ class Fake(Tunnel):
             if item["selfLink"] in json.dumps({**other, "selfLink": ""}):
                 message = f"The {path} resource is already being used by '{other['selfLink']}'"
                 raise refused(400, "resourceInUseByAnotherResource", message)
+            if "address" in item and other.get("IPAddress") == item["address"]:
+                message = f"The {path} resource is already being used by '{other['selfLink']}'"
+                raise refused(400, "resourceInUseByAnotherResource", message)
         del self.items[path]
+        self.members.pop(path, None)
+        # A machine that is gone is in no group any more.
+        for members in self.members.values():
+            members[:] = [link for link in members if link != item["selfLink"]]
         for disk in item.get("disks", []):
             if disk.get("autoDelete"):
                 del self.items[disk["source"].removeprefix(f"{ROOT}/")]
@@ -238,4 +295,5 @@ KINDS = {
     "addresses": "address",
     "disks": "disk",
     "instances": "instance",
+    **gcp_balancer.KINDS,
 }

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.cloud.aws_faults import Fault
-from tests.cloud.stand_in import ROOT, Aws, Fleet, Gcp, Run, undocumented
+from tests.cloud.stand_in import ROOT, Aws, Fleet, Run, undocumented
 
 FLEET: Fleet = {"m": {"groups": ["managers", "edge"]}, "w": {"groups": ["workers"]}}
 MORE: Fleet = {**FLEET, "e": {"groups": ["workers", "edge"], "count": 2}}
@@ -72,13 +72,6 @@ def walls(aws: Aws) -> dict[str, set[tuple[int, str]]]:
         }
         for group in groups
     }
-
-
-def test_other_clouds_refuse_it(gcp: Gcp) -> None:
-    settings = {"beanft_balancers": {"staging": "before"}}
-    done = gcp.play("provision", fleet=FLEET, settings=settings)
-    assert done.code != 0
-    assert "role cloud_aws alone makes: take it out" in done.sentence
 
 
 def test_check_mode_says_what_would_be_made(aws: Aws) -> None:
