@@ -500,23 +500,18 @@ def operate(story: Story) -> None:
 
 
 def fail(story: Story) -> None:
-    """What is broken ends in staging: pages that fail at the smoke test, what is never ready by itself."""
+    """What is broken ends in staging, which goes back by itself: pages that fail, and what is never ready."""
     production = story.called(served("production"))
-    build = story.build("broken", "FAILURE", VERSION=story.commits["broken"])
-    expect('Stage "Staging" did not succeed' in build.console, "not in staging", build.console)
-    expect("GET /register answered 500" in build.console, "smoke does not say so", build.console)
-    story.serve("broken", production)
-    back = {"ACTION": "rollback", "ENVIRONMENT": "staging"}
-    has_state(story.build("rollback of staging", "SUCCESS", **back))
-    story.serve("old", production)
-    build = story.build("unready", "FAILURE", VERSION=story.commits["unready"])
-    expect('Stage "Staging" did not succeed' in build.console, "not in staging", build.console)
-    expect("serves again" in build.console, "it does not go back by itself", build.console)
-    story.serve("old", production)
+    for name, why in (("broken", "requests failed"), ("unready", "did not get there")):
+        build = story.build(name, "FAILURE", VERSION=story.commits[name])
+        expect('Stage "Staging" did not succeed' in build.console, "not in staging", build.console)
+        expect(why in build.console, "the deploy does not say why", build.console)
+        expect("serves again" in build.console, "it does not go back by itself", build.console)
+        story.serve("old", production)
 
 
 def abort(story: Story) -> None:
-    """A deploy is aborted in the middle; its lock ends by itself, and the next one goes on from there to production."""
+    """A deploy is aborted in the middle; its lock ends by itself, the next goes on to production, staging goes back."""
     controller = story.controller
     production = story.called(served("production"))
     number = controller.start(MAIN, VERSION=story.commits["new"])
@@ -530,6 +525,9 @@ def abort(story: Story) -> None:
     expect(story.called(served("production")) == production, "production is not as it was")
     story.note("from abort to end", took, RED_SECONDS)
     deploy(story, "new")
+    back = {"ACTION": "rollback", "ENVIRONMENT": "staging"}
+    has_state(story.build("rollback of staging", "SUCCESS", **back))
+    story.serve("old", "new")
 
 
 def start_by_clock(story: Story, job: str, done: list[str], long: str) -> None:
