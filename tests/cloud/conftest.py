@@ -31,7 +31,10 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
     tree = tmp_path_factory.mktemp("tree")
     shutil.copytree(ROOT / "ansible", tree / "ansible", symlinks=True)
     (tree / "bin").mkdir()
-    for name in ("_env", "play", "cloud_ready.py", "vault", "vault.py", "rotate", "state"):
+    for name in (
+        *("_env", "play", "cloud_ready.py", "fork_server.py", "forked_python"),
+        *("vault", "vault.py", "rotate", "state"),
+    ):
         shutil.copy(ROOT / "bin" / name, tree / "bin" / name)
     ssh = tree / "bin" / "ssh-of-run"
     ssh.write_text(
