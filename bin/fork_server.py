@@ -2,7 +2,7 @@
 
     fork_server.py SOCKET PROVIDER      serves until its standard input ends
 
-A module of a cloud's collection takes a second or two of processor, nearly all of it to compile Ansible's payload and
+A module of a cloud's collection takes more than a second of processor, nearly all to compile Ansible's payload and
 to import the cloud's library. Run by bin/forked_python, it begins with both in memory. A script can't tell: it has
 its own process with the arguments, environment, folder, files and exit code of its caller.
 """
@@ -141,6 +141,9 @@ def answer(connection: socket.socket) -> None:
         code = run(request.arguments)
         sys.stdout.flush()
         sys.stderr.flush()
+    except OSError:
+        # As where its folder is gone; nobody else would say so.
+        traceback.print_exc()
     finally:
         # Not for a fork that the script has made.
         if os.getpid() == own:
@@ -152,8 +155,10 @@ def answer(connection: socket.socket) -> None:
 def serve(place: str, provider: str) -> None:
     """Serve until standard input ends."""
     listener = socket.socket(socket.AF_UNIX)
-    listener.bind(place)
+    # There when it listens, not before.
+    listener.bind(f"{place}.new")
     listener.listen(64)
+    Path(f"{place}.new").rename(place)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     # Nobody waits for those that have ended.
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)

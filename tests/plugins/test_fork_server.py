@@ -114,6 +114,21 @@ def test_a_script_that_is_killed_has_failed(server: Path) -> None:
     assert run("import os; os.kill(os.getpid(), 9)", server=server).returncode == 1
 
 
+def test_a_script_whose_folder_is_gone_runs(server: Path, tmp_path: Path) -> None:
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    done = subprocess.run(
+        ["sh", "-c", 'cd "$1" && rmdir "$1" && exec "$2"', "sh", gone, CLIENT],
+        env={"PATH": PYTHON, "BEANFT_FORK_SERVER": str(server)},
+        input="print('runs')",
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (0, "runs\n"), done.stderr
+
+
 def test_a_script_ends_when_its_caller_is_killed(server: Path, tmp_path: Path) -> None:
     noted = tmp_path / "pid"
     script = tmp_path / "script.py"

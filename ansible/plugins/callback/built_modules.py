@@ -1,9 +1,8 @@
 """Callback that prints nothing: modules that Ansible has built for machines are kept for later runs.
 
-What goes to a machine is a module with all that it imports, in one archive. To build one takes a fifth of a second of
-processor, a cloud's up to a second, and each run would build those that it uses. They are kept in
-~/.cache/beanft/modules, in a folder for each content of what they are built from: Python, the packages of the lock
-file, this project's plugins.
+What goes to a machine is a module with all that it imports, in one archive. To build them is a good part of what a
+short run takes, and each would build anew those that it uses. They are kept in ~/.cache/beanft/modules, in a folder
+for each content of what they are built from: Python, the packages of the lock file, this project's plugins.
 """
 
 from __future__ import annotations
