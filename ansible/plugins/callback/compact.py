@@ -145,15 +145,26 @@ class CallbackModule(CallbackBase):
             reason = "(not shown: the task handles secrets)"
         else:
             reason = str(values.get("msg", "no message")).strip()
-            failed = [item for item in values.get("results", []) if item.get("failed")]
-            if failed:
-                # Each cause once: what a loop is about may fail for different ones.
-                reason = "\n".join({str(item.get("msg", reason)): None for item in failed})
+            # Each cause once: what a loop is about may fail for different ones.
+            causes = {
+                self.cause(item): None
+                for item in values.get("results", [])
+                if item.get("failed") or item.get("unreachable")
+            }
+            reason = "\n".join(causes) or reason
             if values.get("stderr"):
                 reason += f" / {str(values['stderr']).strip().splitlines()[-1]}"
         self.say(f"  {word}  {self.task}  ({self.short(result._host.get_name())})", "31;1")
         for line in reason.splitlines():
             self.say(f"    {line}", "31")
+
+    def cause(self, item: dict[str, Any]) -> str:
+        """Return why one round of a loop failed; of a machine that could not be reached, which one that is."""
+        message = str(item.get("msg", "no message")).strip()
+        what = item.get("_ansible_item_label", item.get("item"))
+        if item.get("unreachable") and isinstance(what, str):
+            return f"{self.short(what)}: {message}"
+        return message
 
     def v2_runner_retry(self, result: Any) -> None:
         """Show on a terminal that something is tried again."""
