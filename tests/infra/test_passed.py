@@ -186,6 +186,10 @@ def test_a_scenario_depends_on_its_role_itself_and_what_all_share(inputs: Module
         ("ssh", "ansible/roles/edge/templates/haproxy.cfg.j2", False),
         ("monitoring", "tests/smoke.py", True),  # by a test
         ("valkey", "molecule/ssh/converge.yml", False),
+        ("firewall", "ansible/plugins/modules/nft_table.py", True),  # by its role
+        ("edge", "ansible/plugins/modules/nft_table.py", True),  # by that of shared/site.yml
+        ("firewall", "ansible/plugins/modules/gcp_balancer.py", False),
+        ("release", "ansible/plugins/modules/swarm_stack.py", True),
     ],
 )
 def test_a_scenario_depends_on_what_its_files_name(
