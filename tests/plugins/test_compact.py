@@ -12,7 +12,9 @@ from typing import Any
 ROOT = Path(__file__).parents[2]
 
 
-def run(play: dict[str, Any], hosts: dict[str, Any], home: Path) -> subprocess.CompletedProcess[str]:
+def run(
+    play: dict[str, Any], hosts: dict[str, Any], home: Path
+) -> subprocess.CompletedProcess[str]:
     """Run a play with the project's settings, and nothing of who runs the tests."""
     (home / "play.json").write_text(json.dumps([play]), encoding="utf-8")
     (home / "hosts.yml").write_text(json.dumps({"all": {"hosts": hosts}}), encoding="utf-8")

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from ansible.errors import AnsibleError, AnsibleParserError
+from ansible.inventory.data import InventoryData
 
 GONE = 'Error inspecting container x - 404 Client Error: Not Found ("No such container: x")'
 Load = Callable[[str], ModuleType]
@@ -35,8 +36,8 @@ def delegate(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[str]]:
     return act
 
 
-def parse(module: ModuleType) -> None:
-    module.InventoryModule().parse(object(), object(), "machines.yml", False)
+def parse(module: ModuleType, name: str = "machines.yml") -> None:
+    module.InventoryModule().parse(object(), object(), name, False)
 
 
 @pytest.fixture(autouse=True)
@@ -64,19 +65,50 @@ def test_what_does_not_mend_fails(
 
 
 def test_a_cloud_that_does_not_answer_is_named(plugin: Load, delegate: Any) -> None:
-    module = plugin("inventory/gcp_machines")
+    module = plugin("inventory/cloud_machines")
     tripped = AttributeError("'ProxyError' object has no attribute 'message'")
     tripped.__context__ = OSError("connection refused")
     delegate(module, tripped)
     with pytest.raises(AnsibleParserError, match="did not answer: connection refused"):
-        parse(module)
+        parse(module, "machines.gcp.yml")
+
+
+@pytest.mark.parametrize("file", ["machines.aws_ec2.yml", "machines.gcp.yml"])
+@pytest.mark.parametrize("prefix", ["cloud_", ""])
+def test_what_a_cloud_says_of_a_machine_stays_out_of_its_variables(
+    plugin: Load, monkeypatch: pytest.MonkeyPatch, file: str, prefix: str
+) -> None:
+    module = plugin("inventory/cloud_machines")
+    flushed: list[bool] = []
+
+    def fill(inventory: Any, _loader: Any, _path: str, _cache: bool) -> None:
+        inventory.add_host("m1", group="machines")
+        inventory.set_variable("m1", "cloud_hypervisor", "xen")
+        inventory.set_variable("m1", "ansible_host", "192.0.2.1")
+
+    found = SimpleNamespace(
+        parse=fill,
+        get_option=lambda option, _hostvars=None: (
+            prefix if option in {"hostvars_prefix", "vars_prefix"} else None
+        ),
+        update_cache_if_changed=lambda: flushed.append(True),
+    )
+    monkeypatch.setattr(module, "inventory_loader", SimpleNamespace(get=lambda _name: found))
+    inventory = InventoryData()
+    inventory.add_group("machines")
+    module.InventoryModule().parse(inventory, object(), file, True)
+    host = inventory.hosts["m1"]
+    assert host.get_vars()["ansible_host"] == "192.0.2.1"
+    assert ("cloud_hypervisor" in host.get_vars()) is (prefix == "")
+    assert flushed == [True]
 
 
 @pytest.mark.parametrize(
     ("name", "mine", "not_mine"),
     [
         ("docker_machines", "machines.docker.yml", "machines.gcp.yml"),
-        ("gcp_machines", "machines.gcp.yml", "machines.docker.yml"),
+        ("cloud_machines", "machines.gcp.yml", "machines.docker.yml"),
+        ("cloud_machines", "machines.aws_ec2.yml", "machines.azure_rm.yml"),
         ("static_machines", "machines.static.yml", "groups.yml"),
     ],
 )
