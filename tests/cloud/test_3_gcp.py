@@ -117,6 +117,15 @@ def test_the_network_lets_in_what_is_declared(gcp: Gcp) -> None:
     }
 
 
+def test_a_network_that_is_taken_out_is_let_in_no_more(gcp: Gcp) -> None:
+    two, one = ["192.0.2.7/32", "198.51.100.0/24"], ["192.0.2.7/32"]
+    for networks in (two, one):
+        done = gcp.play("provision", fleet=FLEET, settings={"beanft_ssh_from": networks})
+        assert (done.code, done.changed) == (0, 1), done.said
+        rule = gcp.fake.named("firewalls")["beanft-staging-ssh"]
+        assert rule["sourceRanges"] == networks
+
+
 def test_a_quota_and_a_429_in_the_middle_and_the_next_run_completes(gcp: Gcp) -> None:
     quota = "Quota 'CPUS' exceeded. Limit: 4.0 in region europe-west3."
     slow = "Rate Limit Exceeded"

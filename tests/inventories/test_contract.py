@@ -100,7 +100,7 @@ def test_a_play_on_nothing_fails_with_one_sentence(world: Any, checkout: Path) -
         env={**world.environment("staging"), "CLOUD": world.provider, "ENV": "staging"},
         capture_output=True,
         text=True,
-        timeout=50,
+        timeout=300,
         check=False,
     )
     assert done.returncode != 0

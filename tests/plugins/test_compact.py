@@ -35,7 +35,7 @@ def run(
         },
         capture_output=True,
         text=True,
-        timeout=50,
+        timeout=300,
         check=False,
     )
 

@@ -117,7 +117,7 @@ def test_ansible_finds_filter_lookup_and_module(docker: Any, tmp_path: Path) -> 
         },
         capture_output=True,
         text=True,
-        timeout=50,
+        timeout=300,
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr

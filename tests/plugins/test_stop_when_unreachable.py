@@ -45,7 +45,7 @@ def test_the_next_play(tmp_path: Path, fatal: bool) -> None:
         },
         capture_output=True,
         text=True,
-        timeout=50,
+        timeout=300,
         check=False,
     )
     said = done.stdout + done.stderr
