@@ -19,7 +19,7 @@ DOCUMENTATION = """
 name: cloud_machines
 short_description: amazon.aws.aws_ec2 and google.cloud.gcp_compute, with few variables and, of GCP, with templates
 description:
-  - Reads a file of P(amazon.aws.aws_ec2#inventory) or P(google.cloud.gcp_compute#inventory) and leaves it to that plugin.
+  - Reads a file of P(amazon.aws.aws_ec2#inventory) or P(google.cloud.gcp_compute#inventory) by that plugin.
   - Variables that begin with the file's C(hostvars_prefix) or C(vars_prefix) are for the file's expressions alone.
   - Fills in the templates in C(projects) and C(filters) of a file for GCP.
 options: {}
