@@ -116,6 +116,7 @@ def pathspecs(scenario: str) -> list[str]:
     others = [Path("molecule") / name for name in SCENARIOS]
     others += [Path("ansible/roles") / name for name in ROLES]
     others += [path.relative_to(ROOT) for path in (ROOT / "ansible/playbooks").glob("*.yml")]
+    others += [path.relative_to(ROOT) for path in (ROOT / "molecule/shared").glob("*_helpers.py")]
     others += unnamed_modules(mine)
     left_out = [*LEFT_OUT, *(str(path) for path in others if path not in mine)]
     if Path("molecule/shared/images.yml") not in mine:

@@ -186,6 +186,8 @@ def test_a_scenario_depends_on_its_role_itself_and_what_all_share(inputs: Module
         ("ssh", "ansible/roles/edge/templates/haproxy.cfg.j2", False),
         ("monitoring", "tests/smoke.py", True),  # by a test
         ("valkey", "molecule/ssh/converge.yml", False),
+        ("backup", "molecule/shared/backup_helpers.py", True),  # by its tests
+        ("valkey", "molecule/shared/backup_helpers.py", False),
         ("firewall", "ansible/plugins/modules/nft_table.py", True),  # by its role
         ("edge", "ansible/plugins/modules/nft_table.py", True),  # by that of shared/site.yml
         ("firewall", "ansible/plugins/modules/gcp_balancer.py", False),
