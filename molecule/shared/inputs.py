@@ -46,7 +46,9 @@ LEFT_OUT = [
     ),
     # Clouds have no part in them, and Ansible prints as molecule reads it.
     *(f"ansible/inventories/{name}" for name in ["aws", "azure", "gcp", "static"]),
+    *(f"ansible/inventories/{name}.yml" for name in ["cloud_fleet", "cloud_machines"]),
     "ansible/plugins/callback/compact.py",
+    *("molecule/mypy.ini", "molecule/ruff.toml"),
     *("bin/fork_server.py", "bin/forked_python"),
     *("docker/cars", "docker/vm"),
 ]
@@ -57,6 +59,7 @@ A_ROLE = re.compile(
     re.M,
 )
 A_PLAYBOOK = re.compile(r"\bplaybooks/([\w-]+\.yml)|import_playbook: *([\w-]+\.yml)")
+VARIABLES = re.compile(r"\bvars/([\w-]+\.yml)")
 SHARED = re.compile(r"\bshared/([\w/]+\.yml)|^(?:from|import) (\w+)", re.M)
 A_SCENARIO = re.compile(r"\bmolecule/(\w+)/")
 
@@ -86,6 +89,7 @@ def used(scenario: str) -> set[Path]:
             near = {Path("ansible/roles") / name for name in named(A_ROLE, text) & set(ROLES)}
             near |= {Path("molecule") / name for name in named(A_SCENARIO, text) & set(SCENARIOS)}
             near |= {Path("ansible/playbooks") / name for name in named(A_PLAYBOOK, text) - {""}}
+            near |= {Path("ansible/playbooks/vars") / name for name in named(VARIABLES, text)}
             for name in named(SHARED, text) - {""}:
                 near.add(
                     Path("molecule/shared") / (name if name.endswith(".yml") else f"{name}.py")
@@ -116,7 +120,11 @@ def pathspecs(scenario: str) -> list[str]:
     others = [Path("molecule") / name for name in SCENARIOS]
     others += [Path("ansible/roles") / name for name in ROLES]
     others += [path.relative_to(ROOT) for path in (ROOT / "ansible/playbooks").glob("*.yml")]
-    others += [path.relative_to(ROOT) for path in (ROOT / "molecule/shared").glob("*_helpers.py")]
+    for folder, pattern in (
+        ("ansible/playbooks/vars", "*.yml"),
+        ("molecule/shared", "*_helpers.py"),
+    ):
+        others += [path.relative_to(ROOT) for path in (ROOT / folder).glob(pattern)]
     others += unnamed_modules(mine)
     left_out = [*LEFT_OUT, *(str(path) for path in others if path not in mine)]
     if Path("molecule/shared/images.yml") not in mine:

@@ -180,6 +180,8 @@ def test_a_scenario_depends_on_its_role_itself_and_what_all_share(inputs: Module
         ("edge", "ansible/roles/firewall/tasks/main.yml", True),  # by shared/site.yml
         ("edge", "ansible/playbooks/maintenance.yml", True),  # by a test
         ("edge", "ansible/playbooks/deploy.yml", False),
+        ("edge", "ansible/playbooks/vars/ports.yml", True),  # by shared/site.yml
+        ("ssh", "ansible/playbooks/vars/data.yml", False),
         ("tls", "ansible/roles/edge/templates/haproxy.cfg.j2", True),  # by include_role
         ("release", "app/beanft/ml/predict.py", True),  # by the images
         ("ssh", "app/beanft/ml/predict.py", False),
