@@ -4,6 +4,9 @@ MAKEFLAGS += --no-print-directory --warn-undefined-variables
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
+# Some machines set it. Without bytecode Ansible compiles itself whenever it starts, hundreds of times, which takes as
+# long as all else that a start does.
+unexport PYTHONDONTWRITEBYTECODE
 
 ENV ?= local
 CLOUD ?= local
