@@ -20,6 +20,10 @@ from testinfra.host import Host
 
 PORT = 9322
 BUCKET = "a-bucket-of-the-tests"
+GONE = "a-bucket-that-is-gone"
+# rclone asks AWS for a bucket by a name of its own, whatever force_path_style says, so the store has names, too.
+NAME = "store.test"
+ENDPOINT = f"http://{NAME}:{PORT}"
 ROLE = "of-a-machine"
 REGION = "eu-central-1"
 # What a machine at AWS asks who it is (IMDSv2), on the machine's own loopback: it answers with keys that end.
@@ -182,7 +186,7 @@ def serving(log: Path) -> Iterator[Store]:
 
 @contextmanager
 def reachable(store: Store, *names: str) -> Iterator[None]:
-    """Lead a port of machines' loopback to the store."""
+    """Lead a port of machines' loopback to the store, and its names to that."""
     forward = ["-R", f"127.0.0.1:{PORT}:127.0.0.1:{store.port}", "-o", "ControlPath=none"]
     forward += ["-o", "ExitOnForwardFailure=yes"]
     tunnels = [
@@ -190,14 +194,21 @@ def reachable(store: Store, *names: str) -> Iterator[None]:
         for name in names
     ]
     listens = f"import socket; socket.create_connection(('127.0.0.1', {PORT}), timeout=5)"
+    known = " ".join([NAME, *(f"{bucket}.{NAME}" for bucket in (BUCKET, GONE))])
     try:
         for name in names:
+            # Mounted into machines made of containers: written in place.
+            machine(name).check_output(
+                f"cp /etc/hosts /root/hosts && echo '127.0.0.1 {known}' >>/etc/hosts"
+            )
             deadline = time.monotonic() + 60
             while machine(name).run("python3 -c %s", listens).rc:
                 assert time.monotonic() < deadline, name
                 time.sleep(0.5)
         yield
     finally:
+        for name in names:
+            machine(name).run("cat /root/hosts >/etc/hosts && rm /root/hosts")
         for tunnel in tunnels:
             tunnel.terminate()
             tunnel.wait()
