@@ -218,7 +218,8 @@ def unused(role: Path) -> list[str]:
         path.read_text(encoding="utf-8")
         for folder in ("tasks", "handlers", "templates", "vars", "files")
         for path in sorted((role / folder).rglob("*"))
-        if path.is_file()
+        # Python's bytecode of a script that a test imported is no text.
+        if path.is_file() and path.suffix != ".pyc"
     ]
     used = "\n".join(
         line for text in texts for line in text.splitlines() if not line.lstrip().startswith("#")
