@@ -14,6 +14,7 @@ from structlog.testing import capture_logs
 from beanft.config import Settings
 from beanft.core.database import Database
 from beanft.core.errors import ForbiddenError, UnavailableError
+from beanft.health import service
 from beanft.health.marker import drain_marker
 from beanft.health.service import Readiness
 from beanft.training.models import Model
@@ -96,6 +97,42 @@ def test_ready_until_drained(web: Flask, settings: Settings, sample: dict[str, A
     assert client.get("/healthz").status_code == 200
 
 
+@pytest.fixture
+def looked_at_each_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was found good is looked at again."""
+    monkeypatch.setattr(service, "GOOD_SECONDS", 0.0)
+
+
+def test_what_is_good_is_not_looked_at_again_for_a_while(
+    web: Flask, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(service, "GOOD_SECONDS", 60.0)
+    client = web.test_client()
+    assert client.get("/readyz").status_code == 200
+    with database.writing() as session:
+        session.execute(sa.text("ALTER TABLE alembic_version RENAME TO away"))
+    assert client.get("/readyz").status_code == 200
+    monkeypatch.setattr(service, "GOOD_SECONDS", 0.0)
+    assert client.get("/readyz").status_code == 503
+    with database.writing() as session:
+        session.execute(sa.text("ALTER TABLE away RENAME TO alembic_version"))
+    assert client.get("/readyz").status_code == 200
+
+
+def test_what_is_bad_is_looked_at_each_time(
+    web: Flask, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(service, "GOOD_SECONDS", 60.0)
+    client = web.test_client()
+    with database.writing() as session:
+        session.execute(sa.text("ALTER TABLE alembic_version RENAME TO away"))
+    assert client.get("/readyz").status_code == 503
+    with database.writing() as session:
+        session.execute(sa.text("ALTER TABLE away RENAME TO alembic_version"))
+    assert client.get("/readyz").status_code == 200
+
+
+@pytest.mark.usefixtures("looked_at_each_time")
 def test_not_ready_on_an_old_schema_but_on_a_newer_one(web: Flask, database: Database) -> None:
     client = web.test_client()
     with database.writing() as session:
@@ -107,6 +144,7 @@ def test_not_ready_on_an_old_schema_but_on_a_newer_one(web: Flask, database: Dat
     assert (answer.status_code, answer.json["check"]) == (503, "schema")
 
 
+@pytest.mark.usefixtures("looked_at_each_time")
 def test_a_damaged_artefact_makes_it_unready(
     web: Flask, kept_files: Kept, sample: dict[str, Any]
 ) -> None:
@@ -155,6 +193,7 @@ def test_golden_rows_are_computed_once(
         return found
 
     monkeypatch.setattr(type(site.artefacts), "golden_problem", counted)
+    monkeypatch.setattr(service, "GOOD_SECONDS", 0.0)
     readiness = Readiness(site)
     assert [readiness.check() for _ in range(5)] == [None] * 5
     assert len(calls) == 1
