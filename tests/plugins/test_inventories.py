@@ -11,6 +11,10 @@ from typing import Any
 import pytest
 from ansible.errors import AnsibleError, AnsibleParserError
 from ansible.inventory.data import InventoryData
+from ansible.parsing.dataloader import DataLoader
+from ansible.plugins.inventory import BaseInventoryPlugin, Constructable
+from ansible.template import trust_as_template
+from jinja2 import Environment
 
 GONE = 'Error inspecting container x - 404 Client Error: Not Found ("No such container: x")'
 Load = Callable[[str], ModuleType]
@@ -29,7 +33,9 @@ def delegate(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[str]]:
             if left:
                 raise left.pop(0)
 
-        found = SimpleNamespace(parse=parse, get_option=lambda _option, _hostvars=None: None)
+        found = SimpleNamespace(
+            parse=parse, get_option=lambda _option, _hostvars=None: None, _compose=None
+        )
         monkeypatch.setattr(module, "inventory_loader", SimpleNamespace(get=lambda _name: found))
         return parsed
 
@@ -92,6 +98,7 @@ def test_what_a_cloud_says_of_a_machine_stays_out_of_its_variables(
             prefix if option in {"hostvars_prefix", "vars_prefix"} else None
         ),
         update_cache_if_changed=lambda: flushed.append(True),
+        _compose=None,
     )
     monkeypatch.setattr(module, "inventory_loader", SimpleNamespace(get=lambda _name: found))
     inventory = InventoryData()
@@ -101,6 +108,44 @@ def test_what_a_cloud_says_of_a_machine_stays_out_of_its_variables(
     assert host.get_vars()["ansible_host"] == "192.0.2.1"
     assert ("cloud_hypervisor" in host.get_vars()) is (prefix == "")
     assert flushed == [True]
+
+
+def test_an_expression_is_compiled_once_for_all_machines(
+    plugin: Load, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module = plugin("inventory/cloud_machines")
+    compiled: list[str] = []
+    whole = Environment.compile_expression
+
+    def counted(self: Environment, source: str, *arguments: Any) -> Any:
+        compiled.append(source)
+        return whole(self, source, *arguments)
+
+    monkeypatch.setattr(Environment, "compile_expression", counted)
+    values = []
+
+    class Cloud(BaseInventoryPlugin, Constructable):
+        """One of the clouds' plugins, which finds three machines."""
+
+        def get_option(self, option: str, hostvars: Any = None) -> Any:
+            return None
+
+        def parse(self, inventory: Any, loader: Any, path: str, cache: bool = True) -> None:
+            super().parse(inventory, loader, path, cache)
+            values.extend(
+                self._compose(trust_as_template("name ~ '-' ~ kind"), {"name": name, "kind": "x"})
+                for name in ("m1", "m2", "m3")
+            )
+            with pytest.raises(AnsibleError, match="'kind' is undefined"):
+                self._compose(trust_as_template("name ~ '-' ~ kind"), {"name": "m4"})
+
+        def update_cache_if_changed(self) -> None:
+            pass
+
+    monkeypatch.setattr(module, "inventory_loader", SimpleNamespace(get=lambda _name: Cloud()))
+    module.InventoryModule().parse(InventoryData(), DataLoader(), "machines.gcp.yml", True)
+    assert values == ["m1-x", "m2-x", "m3-x"]
+    assert compiled == ["name ~ '-' ~ kind"]
 
 
 @pytest.mark.parametrize(

@@ -4,11 +4,13 @@ Of both, what the cloud says about a machine is there for the expressions of the
 variables: nothing reads those sixty, and with 500 machines to copy and to print them takes longer than all the rest.
 Which environment of which project a GCP inventory is for comes from the environment of the process; Google's plugin
 reads `projects` and `filters` as they stand in its file, and has no filters of its own that are templates.
+Of both, an expression is compiled once and not for each machine, which takes six times as long as to evaluate it.
 The file stays one of the cloud's plugin, with its name and suffix.
 """
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 from ansible.errors import AnsibleParserError
@@ -50,6 +52,13 @@ class Lean:
             self._inventory.set_variable(entity, name, value)
 
 
+def compile_once(templar: Any) -> None:
+    """Let what evaluates expressions remember those that it has compiled; Ansible's compiles at each evaluation."""
+    environment = getattr(getattr(templar, "_engine", None), "environment", None)
+    if environment is not None and "compile_expression" not in vars(environment):
+        environment.compile_expression = functools.cache(environment.compile_expression)
+
+
 class InventoryModule(BaseInventoryPlugin):
     """The plugin."""
 
@@ -74,6 +83,14 @@ class InventoryModule(BaseInventoryPlugin):
             value = as_written(option, hostvars)
             return self.templar.template(value) if option in templated else value
 
+        evaluate = plugin._compose
+
+        def compose(*arguments: Any, **named: Any) -> Any:
+            # The plugin makes what evaluates when it begins to parse.
+            compile_once(plugin.templar)
+            return evaluate(*arguments, **named)
+
+        plugin._compose = compose
         if templated:
             plugin.get_option = get_option
         try:
