@@ -228,7 +228,7 @@ test-infra: engine ## tests of roles, templates, Jenkinsfile and inventories
 	@bin/pytest infra -q -n 3 tests/infra tests/inventories
 
 test-cloud: tools ## provision, scale, destroy, secrets and faults at stand-ins for AWS and GCP, side by side
-	@bin/pytest cloud -q -s -n 2 --dist loadfile --ignore-glob '*_azure*' tests/cloud
+	@bin/pytest cloud -q -s -n 3 --dist loadfile --ignore-glob '*_azure*' tests/cloud
 
 test-azure: ## the same at a stand-in for Azure, whose 640 MB of packages it installs first (not in `make test`)
 	@CLOUD=azure bin/tools
