@@ -1,7 +1,8 @@
 """A proxy before moto's server that answers some calls as AWS does when something is wrong.
 
 The shapes of errors are those of "Error codes for the Amazon EC2 API" (EC2 API reference), "Common errors" (IAM and
-STS API references) and "Common Error Types" (Secrets Manager API reference; JSON 1.1). Everything else goes to moto.
+STS API references), "Error responses" (S3 API reference) and "Common Error Types" (Secrets Manager API reference; JSON
+1.1). Everything else goes to moto.
 """
 
 from __future__ import annotations
@@ -16,9 +17,15 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from urllib.parse import parse_qs
 
+from tests.cloud.s3_actions import action_of
+
 EC2_ERROR = (
     '<?xml version="1.0" encoding="UTF-8"?>\n<Response><Errors><Error><Code>{code}</Code>'
     "<Message>{message}</Message></Error></Errors><RequestID>of-a-test</RequestID></Response>"
+)
+S3_ERROR = (
+    '<?xml version="1.0" encoding="UTF-8"?>\n<Error><Code>{code}</Code><Message>{message}</Message>'
+    "<RequestId>of-a-test</RequestId></Error>"
 )
 QUERY_ERROR = (
     "<ErrorResponse><Error><Type>Sender</Type><Code>{code}</Code><Message>{message}</Message>"
@@ -89,14 +96,24 @@ class Proxy:
             timeout = 60
 
             def do_POST(self) -> None:
+                """Answer one call."""
+                self.pass_on()
+
+            # S3's, which has no other calls.
+            do_GET = do_HEAD = do_PUT = do_DELETE = do_POST  # noqa: N815
+
+            def pass_on(self) -> None:
                 """Pass a call on, or answer it with a fault."""
                 body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
                 # As secretsmanager.GetSecretValue, of a service that speaks JSON.
                 target = self.headers.get("X-Amz-Target", "").rpartition(".")[2]
                 # Signed for a service: Credential=KEY/DATE/REGION/SERVICE/aws4_request
                 service = self.headers.get("Authorization", "///").split("/")[3]
-                asked = parse_qs(body.decode())
-                action = target or asked.get("Action", [""])[0]
+                asked = {} if service == "s3" else parse_qs(body.decode())
+                if service == "s3":
+                    action = action_of(self.command, self.path)
+                else:
+                    action = target or asked.get("Action", [""])[0]
                 with lock:
                     proxy.calls[f"{service}:{action}"] += 1
                     fault = next(
@@ -106,7 +123,8 @@ class Proxy:
                     then = None if fault else proxy.afterwards.pop(action, None)
                     instead = proxy.instead.get(action)
                 if fault:
-                    form = EC2_ERROR if service == "ec2" else JSON_ERROR if target else QUERY_ERROR
+                    forms = {"ec2": EC2_ERROR, "s3": S3_ERROR}
+                    form = forms.get(service, JSON_ERROR if target else QUERY_ERROR)
                     kind = "application/x-amz-json-1.1" if target else "text/xml"
                     text = form.format(code=fault.code, message=fault.message)
                     self.answer(fault.status, [("Content-Type", kind)], text.encode())
@@ -115,7 +133,7 @@ class Proxy:
                 headers = {
                     name: value for name, value in self.headers.items() if name.lower() not in HOP
                 }
-                upstreams.request("POST", self.path, body, headers)
+                upstreams.request(self.command, self.path, body, headers)
                 response = upstreams.getresponse()
                 content = response.read()
                 upstreams.close()

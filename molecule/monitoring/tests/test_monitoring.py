@@ -39,6 +39,7 @@ JOBS = {"machine", "entry", "web", "api", "worker", "prometheus", "alertmanager"
 # What other roles hand to node exporter.
 FROM_OTHERS = {
     "beanft_certificate_not_after_timestamp_seconds",
+    "beanft_backup_copy_last_success_timestamp_seconds",
     "beanft_backup_last_success_timestamp_seconds",
 }
 # A machine made of a container has the memory and the disk of whoever runs it.

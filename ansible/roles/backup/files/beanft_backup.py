@@ -40,6 +40,8 @@ from typing import IO, Any, NoReturn
 FOLDER = Path("/etc/beanft/backup")
 STATE = Path("/var/lib/beanft-backup")
 LOCK = Path("/run/beanft-backup.lock")
+# Copies the repository to an object store, where the role has one.
+STORE_PROGRAM = "/usr/local/sbin/beanft-backup-store"
 # The same in every backup, so that one finds the one before.
 STAGE = STATE / "stage"
 PROOF = STATE / "proof"
@@ -92,6 +94,7 @@ class Settings:
     max_age_minutes: int
     alarm_command: list[str]
     metrics_directory: str
+    store: str = ""
 
     @classmethod
     def read(cls) -> Settings:
@@ -159,6 +162,17 @@ def run(
         **given,
     )
     return done
+
+
+def ask_store(settings: Settings, verb: str) -> str:
+    """Let the copy in the object store be dealt with, where there is to be one; return what was said."""
+    if not settings.store:
+        return ""
+    done = run(STORE_PROGRAM, verb)
+    if done.returncode:
+        said = done.stderr.decode(errors="replace").strip().splitlines()
+        raise BackupError((said or [f"{verb} failed"])[-1].removeprefix("beanft-backup-store: "))
+    return done.stdout.decode().strip()
 
 
 def last_words(done: subprocess.CompletedProcess[bytes]) -> str:
@@ -432,6 +446,9 @@ def maintain(settings: Settings, repository: Repository) -> Json:
     # By another part each time.
     repository.restic("check", f"--read-data-subset={settings.check_percent}%", cached=False)
     write_state("maintained.json", {"at": now().isoformat()})
+    with suppress(BackupError):
+        # On record with the copy.
+        ask_store(settings, "maintain")
     return {"changed": True}
 
 
@@ -1078,6 +1095,11 @@ def back_up(settings: Settings, wait: float) -> Json:
                 "failed_at": "",
             },
         )
+        try:
+            ask_store(settings, "copy")
+        except BackupError as not_copied:
+            # On record with the copy: the backup is as good as without it.
+            problem = "; ".join(filter(None, [problem, f"not copied: {not_copied}"]))
     return {"changed": bool(made), "made": told, "seconds": seconds, "problem": problem}
 
 
@@ -1167,20 +1189,27 @@ def sentence(settings: Settings) -> str:
         lines.append(f"backup   PROBLEM {status.get('failed_at', '')}: {status['problem']}")
     if age_seconds(status) > settings.max_age_minutes * 60:
         lines.append(f"backup   TOO OLD: {settings.max_age_minutes} min are allowed")
-    return "\n".join(lines)
+    return "\n".join(filter(None, [*lines, ask_store(settings, "status")]))
 
 
 def alarm(settings: Settings) -> int:
-    """Return 1 where the last good backup is too old, and say so to who wants to know."""
+    """Return 1 where the last good backup, or its copy, is too old, and say so to who wants to know."""
     status = read_state("status.json")
     seconds = age_seconds(status)
-    if seconds <= settings.max_age_minutes * 60:
+    late = []
+    if seconds > settings.max_age_minutes * 60:
+        late.append(
+            f"the last good backup of {settings.environment} is {seconds / 60:.0f} min old, and "
+            f"{settings.max_age_minutes} are allowed: {status.get('problem') or 'no run ended'}"
+        )
+    try:
+        ask_store(settings, "age")
+    except BackupError as too_old:
+        late.append(str(too_old))
+    if not late:
         (STATE / "alarm.json").unlink(missing_ok=True)
         return 0
-    text = (
-        f"the last good backup of {settings.environment} is {seconds / 60:.0f} min old, and "
-        f"{settings.max_age_minutes} are allowed: {status.get('problem') or 'no run ended'}"
-    )
+    text = "; ".join(late)
     # Priority err for the journal.
     print(f"<3>{text}", file=sys.stderr)
     told = read_state("alarm.json").get("at")
@@ -1205,8 +1234,17 @@ def source_of(kind: str, settings: Settings, repository: Repository) -> Sqlite |
     )
 
 
+def bring_back_repository(settings: Settings) -> bool:
+    """Bring the repository back from its copy where the disk with it is gone; return whether that was so."""
+    if not settings.store or Path(settings.repository, "config").exists():
+        return False
+    with alone(WAIT_SECONDS):
+        return bool(json.loads(ask_store(settings, "fetch"))["changed"])
+
+
 def find(settings: Settings, at: str, kind: str) -> Json:
     """Return which backup there is of a moment."""
+    bring_back_repository(settings)
     repository = Repository(settings)
     repository.make_sure()
     kinds = [kind] if kind else [SQLITE, POSTGRESQL]
@@ -1333,7 +1371,10 @@ def main() -> int:
                 print(sentence(settings))
                 return 0
         case "init":
+            # A machine made anew goes on with the repository of the one before.
+            fetched = bring_back_repository(settings)
             answer = Repository(settings).init(options.identity)
+            answer["changed"] |= fetched
         case "maintain":
             with alone():
                 repository = Repository(settings)
