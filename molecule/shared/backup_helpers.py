@@ -17,13 +17,18 @@ def sql(host: Host, statement: str, database: str = "beanft") -> str:
     return str(host.check_output(command, database, statement)).strip()
 
 
+def stop(host: Host) -> None:
+    """Let no timer run from now on, and nothing that one has begun."""
+    host.check_output(f"systemctl stop {TIMERS}")
+    host.check_output(ENDED)
+
+
 @contextmanager
 def still(*hosts: Host) -> Iterator[None]:
     """Let no timer run meanwhile, and nothing that one has begun."""
     try:
         for host in hosts:
-            host.check_output(f"systemctl stop {TIMERS}")
-            host.check_output(ENDED)
+            stop(host)
         yield
     finally:
         for host in hosts:

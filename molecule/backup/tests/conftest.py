@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from backup_helpers import ENDED, TIMERS, sql, still
+from backup_helpers import TIMERS, sql, still, stop
 from helpers import machine
 from testinfra.host import Host
 
@@ -48,9 +48,7 @@ def data() -> Iterator[None]:
         host.check_output(f"systemctl start {TIMERS}")
     yield
     for host in hosts:
-        host.check_output(f"systemctl stop {TIMERS}")
-        # One that is under way ends first.
-        host.check_output(ENDED)
+        stop(host)
         host.check_output("rm -rf /srv/app")
         host.run("systemctl reset-failed 'beanft-backup*'")
         sql(host, "SET ROLE beanft; DROP TABLE IF EXISTS alembic_version, notes")
