@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -103,20 +105,26 @@ def looked_at_each_time(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(service, "GOOD_SECONDS", 0.0)
 
 
+@contextmanager
+def without_schema(database: Database) -> Iterator[None]:
+    """Let the database have no schema that is known, for a while."""
+    with database.writing() as session:
+        session.execute(sa.text("ALTER TABLE alembic_version RENAME TO away"))
+    yield
+    with database.writing() as session:
+        session.execute(sa.text("ALTER TABLE away RENAME TO alembic_version"))
+
+
 def test_what_is_good_is_not_looked_at_again_for_a_while(
     web: Flask, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(service, "GOOD_SECONDS", 60.0)
     client = web.test_client()
     assert client.get("/readyz").status_code == 200
-    with database.writing() as session:
-        session.execute(sa.text("ALTER TABLE alembic_version RENAME TO away"))
-    assert client.get("/readyz").status_code == 200
-    monkeypatch.setattr(service, "GOOD_SECONDS", 0.0)
-    assert client.get("/readyz").status_code == 503
-    with database.writing() as session:
-        session.execute(sa.text("ALTER TABLE away RENAME TO alembic_version"))
-    assert client.get("/readyz").status_code == 200
+    with without_schema(database):
+        assert client.get("/readyz").status_code == 200
+        monkeypatch.setattr(service, "GOOD_SECONDS", 0.0)
+        assert client.get("/readyz").status_code == 503
 
 
 def test_what_is_bad_is_looked_at_each_time(
@@ -124,11 +132,8 @@ def test_what_is_bad_is_looked_at_each_time(
 ) -> None:
     monkeypatch.setattr(service, "GOOD_SECONDS", 60.0)
     client = web.test_client()
-    with database.writing() as session:
-        session.execute(sa.text("ALTER TABLE alembic_version RENAME TO away"))
-    assert client.get("/readyz").status_code == 503
-    with database.writing() as session:
-        session.execute(sa.text("ALTER TABLE away RENAME TO alembic_version"))
+    with without_schema(database):
+        assert client.get("/readyz").status_code == 503
     assert client.get("/readyz").status_code == 200
 
 
