@@ -48,6 +48,12 @@ def plugin() -> Callable[[str], ModuleType]:
 
 
 @pytest.fixture(scope="session")
+def role_file() -> Callable[[str], ModuleType]:
+    """Return a function that loads a Python program that a role puts on machines, by its path below ansible/roles."""
+    return lambda path: from_file(ROOT / "ansible" / "roles" / path, Path(path).stem)
+
+
+@pytest.fixture(scope="session")
 def program(plugin: Callable[[str], ModuleType]) -> Callable[[str], ModuleType]:
     """Return a function that loads a Python program of bin/, with what those import from each other."""
     for name in (

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import datetime as dt
 import hashlib
-import importlib.util
 import json
 import sqlite3
-import sys
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from types import ModuleType
@@ -15,20 +14,15 @@ from typing import Any
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
 KEY = "datasets/0123456789abcdef0123456789abcdef.csv"
 
 
 @pytest.fixture
-def program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+def program(
+    role_file: Callable[[str], ModuleType], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> ModuleType:
     """Return the program, with folders of its own."""
-    path = ROOT / "ansible/roles/backup/files/beanft_backup.py"
-    spec = importlib.util.spec_from_file_location("beanft_backup", path)
-    assert spec
-    assert spec.loader
-    module = importlib.util.module_from_spec(spec)
-    monkeypatch.setitem(sys.modules, "beanft_backup", module)
-    spec.loader.exec_module(module)
+    module = role_file("backup/files/beanft_backup.py")
     monkeypatch.setattr(module, "STATE", tmp_path / "state")
     monkeypatch.setattr(module, "FOLDER", tmp_path / "etc")
     monkeypatch.setattr(module, "LOCK", tmp_path / "lock")

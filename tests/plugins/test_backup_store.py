@@ -3,29 +3,22 @@
 from __future__ import annotations
 
 import datetime as dt
-import importlib.util
 import json
 import subprocess
-import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
-
 
 @pytest.fixture
-def program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+def program(
+    role_file: Callable[[str], ModuleType], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> ModuleType:
     """Return the program, with folders of its own."""
-    path = ROOT / "ansible/roles/backup/files/beanft_backup_store.py"
-    spec = importlib.util.spec_from_file_location("beanft_backup_store", path)
-    assert spec
-    assert spec.loader
-    module = importlib.util.module_from_spec(spec)
-    monkeypatch.setitem(sys.modules, "beanft_backup_store", module)
-    spec.loader.exec_module(module)
+    module = role_file("backup/files/beanft_backup_store.py")
     monkeypatch.setattr(module, "STATE", tmp_path)
     monkeypatch.setattr(module, "FOLDER", tmp_path)
     settings = {

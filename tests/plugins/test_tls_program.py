@@ -6,9 +6,8 @@ That it issues, carries and loads is tested on machines: molecule/tls.
 from __future__ import annotations
 
 import datetime
-import importlib.util
 import json
-import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -18,7 +17,6 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-PROGRAM = Path(__file__).parents[2] / "ansible/roles/tls/files/beanft_tls.py"
 SETTINGS: dict[str, Any] = {
     "names": ["a.org"],
     "directory": "https://acme.example.org/d",
@@ -27,15 +25,11 @@ SETTINGS: dict[str, Any] = {
 
 
 @pytest.fixture
-def it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> ModuleType:
+def it(
+    role_file: Callable[[str], ModuleType], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> ModuleType:
     """Return the program, with files of its own."""
-    spec = importlib.util.spec_from_file_location("beanft_tls", PROGRAM)
-    assert spec
-    assert spec.loader
-    found = importlib.util.module_from_spec(spec)
-    # Its data class looks for the module that it is of.
-    monkeypatch.setitem(sys.modules, "beanft_tls", found)
-    spec.loader.exec_module(found)
+    found = role_file("tls/files/beanft_tls.py")
     monkeypatch.setattr(found, "ISSUED", tmp_path / "entry.pem")
     monkeypatch.setattr(found, "ISSUED_FOR", tmp_path / "issued.json")
     return found
