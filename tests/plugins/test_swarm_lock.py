@@ -177,7 +177,7 @@ def test_the_lock_of_a_dead_run_ends_after_its_lease(take: Callable[..., Result]
     result = take("ben", wait=10)
     assert result["holder"]["run"] == "ben"
     assert result["lost"]["run"] == "anna"
-    assert 0.9 < time.monotonic() - started < 5
+    assert 0.9 < time.monotonic() - started < 9
 
 
 def test_a_run_that_renews_keeps_it(take: Callable[..., Result], lock: ModuleType) -> None:

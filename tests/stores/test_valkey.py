@@ -61,7 +61,7 @@ def test_announcements_come_in_their_order_and_once(settings: Settings) -> None:
     assert [two.huey.storage.dequeue() for _ in range(3)] == waiting
     begun = time.monotonic()
     assert two.huey.storage.dequeue() is None
-    assert time.monotonic() - begun < 3
+    assert time.monotonic() - begun < 30
     for queue in (one, two):
         queue.close()
 
@@ -88,7 +88,7 @@ def test_a_training_starts_while_the_queue_is_away(
     with capture_logs() as logs:
         begun = time.monotonic()
         job = start_training(database, queue, settings.limits, dataset, PLAN)
-    assert time.monotonic() - begun < 5
+    assert time.monotonic() - begun < 30
     assert [line["job"] for line in logs if line["event"] == "job_not_announced"] == [job.id]
     with database.reading() as session:
         assert session.get_one(Job, job.id).state == "queued"
