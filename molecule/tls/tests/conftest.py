@@ -27,13 +27,20 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> str:
     return str(path)
 
 
+def settle_on(status: int, root: str) -> None:
+    """Wait until all entries answer with a status."""
+    deadline = time.monotonic() + 60
+    for entry in map(secure_entry, MACHINES):
+        while (last := requests.get(entry, verify=root, timeout=10).status_code) != status:
+            assert time.monotonic() < deadline, f"{entry} answers {last} and not {status}"
+            time.sleep(0.2)
+
+
 @pytest.fixture(scope="module")
 def web(host: Host, root: str) -> Iterator[str]:
     """Run a backend under the name of the service that serves pages."""
     with backend(host) as name:
-        deadline = time.monotonic() + 60
-        for entry in map(secure_entry, MACHINES):
-            while requests.get(entry, verify=root, timeout=10).status_code != 200:
-                assert time.monotonic() < deadline, f"no answer of the backend at {entry}"
-                time.sleep(0.2)
+        settle_on(200, root)
         yield name
+    # Or the next one would take for its own what the task that ends here answers.
+    settle_on(503, root)
