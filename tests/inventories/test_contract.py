@@ -29,6 +29,7 @@ def yielded(inventory: dict[str, Any]) -> dict[str, dict[str, Any]]:
     return {
         variables["beanft_machine"]: {
             "name": name,
+            "beanft_name": variables["beanft_name"],
             "groups": {
                 group for group in GROUPS if name in inventory.get(group, {}).get("hosts", [])
             },
@@ -52,7 +53,8 @@ def test_every_provider_yields_the_same_for_the_same_fleet(
     assert found == {
         f"m{machine.number}": {
             # Tools take what follows the last dash for a machine's short name.
-            "name": next(name for name in world.addresses if name.endswith(machine.name)),
+            "name": (name := next(name for name in world.addresses if name.endswith(machine.name))),
+            "beanft_name": name,
             "groups": {*machine.groups, "machines"},
             "ansible_host": found[f"m{machine.number}"]["ansible_host"],
             "ansible_user": "deploy",
@@ -86,7 +88,7 @@ def test_machines_are_reached_with_verified_host_keys(world: Any) -> None:
     way = "" if world.provider == "local" else " {{ beanft_bastion | default({}) | bastion_line }}"
     assert {name: variables[name] for name in CONNECTION} == {
         "ansible_ssh_common_args": "-o IdentitiesOnly=yes -o StrictHostKeyChecking=yes"
-        f" -o HostKeyAlias={{{{ inventory_hostname }}}} -o UserKnownHostsFile={state}/known_hosts{way}",
+        f" -o HostKeyAlias={{{{ beanft_name }}}} -o UserKnownHostsFile={state}/known_hosts{way}",
         "ansible_ssh_private_key_file": f"{state}/id_ed25519",
         "ansible_python_interpreter": "/usr/bin/python3",
         "ansible_become": True,

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,15 +14,31 @@ from tests.inventories.conftest import World
 
 SIZE = 50
 NAMES = [f"beanft-fifty-m{number}" for number in range(1, SIZE + 1)]
-# ssh for Ansible: notes what it is asked for, and ends when there are as many of it as machines.
-SSH = f"""#!/bin/sh
+# ssh for Ansible: notes what it is asked for, waits for as many as are WANTED, and does that here if it is COMPLETE.
+SSH = """#!/bin/sh
 printf '%s\\n' "$@" >"$CALLS/$$"
-for _ in $(seq 600); do
-  [ "$(find "$CALLS" -type f | wc -l)" -lt {SIZE} ] || exit 0
+for _ in $(seq 100); do
+  [ "$(find "$CALLS" -type f | wc -l)" -lt "$WANTED" ] || break
   sleep 0.1
 done
-echo "fewer than {SIZE} machines were reached at once" >&2
-exit 255
+[ "$(find "$CALLS" -type f | wc -l)" -ge "$WANTED" ] || echo waited in vain >"$CALLS.late"
+[ -n "$COMPLETE" ] || exit 255
+until [ "${1#203.0.113.}" != "$1" ]; do shift; done
+shift
+exec sh -c "$*"
+"""
+# Two modules on each machine, of which the second could begin a connection of its own.
+PLAY = """
+- hosts: machines
+  gather_facts: false
+  tasks:
+    - ansible.builtin.command: {argv: [printenv, FROM]}
+      changed_when: false
+      environment: {FROM: "{{ beanft_name }}"}
+      register: said
+    - ansible.builtin.assert: {that: said.stdout == inventory_hostname}
+    - ansible.builtin.command: {argv: ["true"]}
+      changed_when: false
 """
 
 
@@ -64,24 +82,42 @@ def test_all_are_in_their_groups(fifty: World) -> None:
     ]
 
 
-def test_they_are_reached_at_once_by_connections_that_are_kept(
-    fifty: World, tmp_path: Path
-) -> None:
-    calls = tmp_path / "calls"
-    calls.mkdir()
-    ssh = tmp_path / "ssh"
-    ssh.write_text(SSH)
-    ssh.chmod(0o755)
-    fifty.variables |= {"ANSIBLE_SSH_EXECUTABLE": str(ssh), "CALLS": str(calls)}
-    done = fifty.ansible(
-        "ansible", "machines", "-m", "ansible.builtin.raw", "-a", "true", environment="fifty"
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    asked = [file.read_text().splitlines() for file in calls.iterdir()]
+@pytest.fixture
+def reached(fifty: World, tmp_path: Path) -> Callable[..., list[list[str]]]:
+    """Return a function that runs a play and returns what ssh was started with."""
+
+    def act(machines: str, *, wanted: int, complete: bool) -> list[list[str]]:
+        play, ssh, calls = tmp_path / "play.yml", tmp_path / "ssh", tmp_path / "calls"
+        play.write_text(PLAY)
+        ssh.write_text(SSH)
+        ssh.chmod(0o755)
+        calls.mkdir()
+        fifty.variables |= {
+            "ANSIBLE_SSH_EXECUTABLE": str(ssh),
+            "ANSIBLE_TIMEOUT": "60",
+            "CALLS": str(calls),
+            "WANTED": str(wanted),
+            "COMPLETE": "yes" if complete else "",
+        }
+        # Variables of a group go before a play's words.
+        here = json.dumps({"ansible_become": False, "ansible_python_interpreter": sys.executable})
+        words = ("--limit", machines, "-e", here, str(play))
+        done = fifty.ansible("ansible-playbook", *words, environment="fifty")
+        assert done.returncode == (0 if complete else 4), done.stdout + done.stderr
+        assert not calls.with_suffix(".late").exists(), "they are not reached at once"
+        return [file.read_text().splitlines() for file in calls.iterdir()]
+
+    return act
+
+
+def test_all_are_reached_at_once(reached: Callable[..., list[list[str]]]) -> None:
+    asked = reached("machines", wanted=SIZE, complete=False)
     assert len(asked) == SIZE
     for words in asked:
-        assert {"ControlMaster=auto", "ControlPersist=60s", "StrictHostKeyChecking=yes"} <= {*words}
-    # To each its own connection, by which the next task goes too, and its own host key.
-    for option in ("ControlPath=", "HostKeyAlias="):
-        values = {word for words in asked for word in words if option in word}
-        assert len(values) == SIZE, values
+        assert "StrictHostKeyChecking=yes" in words
+    keys = {word for words in asked for word in words if "HostKeyAlias=" in word}
+    assert keys == {f"HostKeyAlias={name}" for name in NAMES}
+
+
+def test_all_tasks_go_by_one_connection(reached: Callable[..., list[list[str]]]) -> None:
+    assert len(reached(",".join(NAMES[:2]), wanted=2, complete=True)) == 2

@@ -85,3 +85,16 @@ def test_of_a_machine_that_a_loop_can_not_reach_the_name_and_the_reason_are_prin
     assert "  UNREACHABLE  Look  (localhost)\n" in done.stdout
     assert "    m2: " in done.stdout
     assert "Connection refused" in done.stdout
+
+
+def test_the_program_that_mitogen_starts_is_not_printed(tmp_path: Path) -> None:
+    play = {"name": "Play", "hosts": "localhost", "tasks": [{"name": "Look", "ping": {}}]}
+    reach = {
+        "ansible_connection": "local",
+        "ansible_become": True,
+        "ansible_become_exe": "/no/sudo",
+    }
+    done = run(play, {"localhost": reach}, tmp_path)
+    assert done.returncode == 2
+    assert "No such file or directory: '/no/sudo'.\n" in done.stdout
+    assert "Command was" not in done.stdout

@@ -7,6 +7,7 @@ terminal, gives clean text.
 from __future__ import annotations
 
 import os
+import re
 import sys
 import time
 from typing import Any
@@ -144,7 +145,7 @@ class CallbackModule(CallbackBase):
         if values.get("_ansible_no_log"):
             reason = "(not shown: the task handles secrets)"
         else:
-            reason = str(values.get("msg", "no message")).strip()
+            reason = self.message(values)
             # Each cause once: what a loop is about may fail for different ones.
             causes = {
                 self.cause(item): None
@@ -158,9 +159,14 @@ class CallbackModule(CallbackBase):
         for line in reason.splitlines():
             self.say(f"    {line}", "31")
 
+    @staticmethod
+    def message(result: dict[str, Any]) -> str:
+        """Return what a failure says, without the program that Mitogen would have started, of a kilobyte."""
+        return re.sub(r" Command was: .*", "", str(result.get("msg", "no message"))).strip()
+
     def cause(self, item: dict[str, Any]) -> str:
         """Return why one round of a loop failed; of a machine that could not be reached, which one that is."""
-        message = str(item.get("msg", "no message")).strip()
+        message = self.message(item)
         what = item.get("_ansible_item_label", item.get("item"))
         if item.get("unreachable") and isinstance(what, str):
             return f"{self.short(what)}: {message}"

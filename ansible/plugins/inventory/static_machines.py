@@ -113,7 +113,11 @@ class InventoryModule(BaseInventoryPlugin):
             host = f"beanft-{environment}-{name}"
             for group in ("machines", *machine["groups"]):
                 self.inventory.add_host(host, group=self.inventory.add_group(group))
-            own = {"beanft_environment": environment, "beanft_machine": name}
+            own = {
+                "beanft_name": host,
+                "beanft_environment": environment,
+                "beanft_machine": name,
+            }
             for key, value in {**variables, **own, **variables_of(machine)}.items():
                 self.inventory.set_variable(host, key, value)
         # For what runs on this machine.
