@@ -79,7 +79,7 @@ def test_judging_a_password_takes_no_time(text: str) -> None:
     password_rules.problem("the lists are loaded", "")
     began = time.process_time()
     password_rules.problem(text, "a@example.org")
-    assert time.process_time() - began < 2
+    assert time.process_time() - began < 20
 
 
 @pytest.mark.parametrize(
