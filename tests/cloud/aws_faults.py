@@ -66,10 +66,15 @@ def whole(action: str, answer: bytes) -> bytes:
     """Return an answer as AWS gives it, where moto's is another.
 
     "DescribeVolumes" (EC2 API reference): a volume that is made of no snapshot has an empty snapshotId.
+    "DescribeDBInstances" (RDS API reference): a disk of gp3 has a throughput and IOPS, also where nobody asked for them.
     "DescribeLaunchTemplateVersions": what is to be tagged by a version, without the tags of the template itself.
     """
     if action == "DescribeVolumes" and b"<snapshotId" not in answer:
         return answer.replace(b"<createTime>", b"<snapshotId/><createTime>")
+    if action == "DescribeDBInstances":
+        gp3 = b"<StorageType>gp3</StorageType>"
+        more = b"<StorageThroughput>125</StorageThroughput><Iops>3000</Iops>"
+        return answer.replace(gp3, gp3 + more)
     if action == "DescribeLaunchTemplateVersions":
         return OWN_TAGS.sub(b"", answer)
     return answer
@@ -85,7 +90,7 @@ class Proxy:
         self.afterwards: dict[str, Callable[[bytes], None]] = {}
         """What happens once, after an action has been answered, with the answer."""
         self.instead: dict[str, Callable[[dict[str, list[str]], bytes], bytes]] = {}
-        """What is said, and that it is well, in place of an answer: made of what was asked and of the answer."""
+        """What is said in place of an answer, made of what was asked and of the answer; well, unless it is an error."""
         lock = threading.Lock()
         proxy = self
 
@@ -126,8 +131,8 @@ class Proxy:
                     forms = {"ec2": EC2_ERROR, "s3": S3_ERROR}
                     form = forms.get(service, JSON_ERROR if target else QUERY_ERROR)
                     kind = "application/x-amz-json-1.1" if target else "text/xml"
-                    text = form.format(code=fault.code, message=fault.message)
-                    self.answer(fault.status, [("Content-Type", kind)], text.encode())
+                    error = form.format(code=fault.code, message=fault.message)
+                    self.answer(fault.status, [("Content-Type", kind)], error.encode())
                     return
                 upstreams = http.client.HTTPConnection("127.0.0.1", upstream, timeout=60)
                 headers = {
@@ -140,7 +145,9 @@ class Proxy:
                 if then:
                     then(content)
                 if instead:
-                    self.answer(200, [("Content-Type", "text/xml")], instead(asked, content))
+                    text = instead(asked, content)
+                    status = 404 if text.startswith(b"<ErrorResponse") else 200
+                    self.answer(status, [("Content-Type", "text/xml")], text)
                     return
                 self.answer(response.status, response.getheaders(), whole(action, content))
 

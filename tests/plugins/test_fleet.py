@@ -143,3 +143,55 @@ def test_what_changes_about_a_scaling_group(filters: dict[str, Callable[..., Any
         "change  Auto Scaling group from 1 to 2 machines into 1 to 3"
     ]
     assert changes({}, [there]) == ["remove  Auto Scaling group and its 2 machines"]
+
+
+def test_a_database_has_what_was_not_said(filters: dict[str, Callable[..., Any]]) -> None:
+    assert filters["fleet_database"]({}, "staging", 1) == {}
+    assert filters["fleet_database"]({"zones": 2}, "staging", 3) == {
+        "size": "small",
+        "disk_gb": 20,
+        "zones": 2,
+    }
+
+
+@pytest.mark.parametrize(
+    ("database", "zones", "sentence"),
+    [
+        ("small", 3, "it is 'small': use size, disk_gb, zones"),
+        ({"disk": 1}, 3, "it has 'disk': it can have size, disk_gb, zones"),
+        ({"disk_gb": 19}, 3, "disk_gb is 19: a whole number from 20 to 399"),
+        ({"disk_gb": 400}, 3, "disk_gb is 400: a whole number from 20 to 399"),
+        ({"zones": 3}, 3, "zones is 3: a whole number from 1 to 2"),
+        ({"zones": True}, 3, "zones is True: a whole number from 1 to 2"),
+        ({"size": "huge"}, 3, "size is 'huge': small, medium, large"),
+        ({"zones": 1}, 1, "its network has to be over two zones or three"),
+    ],
+)
+def test_a_database_that_can_not_be(
+    filters: dict[str, Callable[..., Any]], database: object, zones: int, sentence: str
+) -> None:
+    with pytest.raises(AnsibleFilterError) as error:
+        filters["fleet_database"](database, "staging", zones)
+    assert str(error.value) == f"the database of staging: {sentence}"
+
+
+def test_what_changes_about_a_database(filters: dict[str, Callable[..., Any]]) -> None:
+    types = {"small": "db.small", "medium": "db.medium"}
+    wanted = {"size": "small", "disk_gb": 20, "zones": 2}
+    there = {"db_instance_class": "db.small", "allocated_storage": 20, "multi_az": True}
+
+    def changes(wanted: dict[str, Any], there: dict[str, Any]) -> Any:
+        return filters["fleet_database_changes"](wanted, there, types)
+
+    assert changes({}, there) == []
+    assert changes(wanted, {}) == ["make    database, small, 20 GB, 2 zones"]
+    assert changes(wanted, there) == []
+    assert changes(wanted, {**there, "db_instance_class": "db.odd", "multi_az": False}) == [
+        "change  database from db.odd, 20 GB, 1 zone into small, 20 GB, 2 zones, at once"
+    ]
+    # What is on its way is there.
+    begun = {"pending_modified_values": {"db_instance_class": "db.medium"}}
+    assert changes({**wanted, "size": "medium"}, {**there, **begun}) == []
+    assert len(changes(wanted, {**there, **begun})) == 1
+    with pytest.raises(AnsibleFilterError, match="a disk of 30 GB, which can't shrink to 20"):
+        changes(wanted, {**there, "allocated_storage": 30})

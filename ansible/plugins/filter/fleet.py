@@ -14,6 +14,9 @@ SIZES = ("small", "medium", "large")
 USUAL: dict[str, Any] = {"count": 1, "size": "small", "disk_gb": 30}
 SMALLEST_DISK_GB = 10
 SCALING: dict[str, Any] = {"min": 0, "max": 1, "size": "small", "disk_gb": 30, "cpu_percent": 60}
+DATABASE: dict[str, Any] = {"size": "small", "disk_gb": 20, "zones": 1}
+# A disk of gp3 has at least 20 GB at RDS, and from 400 on other limits, which have to be bought.
+DATABASE_DISK_GB = (20, 399)
 STOPPED = ("stopping", "stopped")
 
 
@@ -172,6 +175,75 @@ def fleet_scaling_changes(wanted: dict[str, Any], groups: list[dict[str, Any]]) 
     return ["change  Auto Scaling group from {} to {} machines into {} to {}".format(*now, *then)]
 
 
+def fleet_database(database: object, environment: str, zones: int) -> dict[str, Any]:
+    """Return what an environment's managed database is, with what was not said; {} where there is none.
+
+    Args:
+        database: what was said.
+        environment: the environment.
+        zones: over how many zones its network is.
+
+    Raises:
+        AnsibleFilterError: it can't be; the message says why.
+    """
+    if not database:
+        return {}
+    said = ""
+    if not isinstance(database, dict):
+        said = f"it is {database!r}: use {', '.join(DATABASE)}"
+    elif unknown := sorted(set(database) - set(DATABASE)):
+        said = f"it has '{unknown[0]}': it can have {', '.join(DATABASE)}"
+    else:
+        values = {**DATABASE, **database}
+        for name, (least, most) in {"disk_gb": DATABASE_DISK_GB, "zones": (1, 2)}.items():
+            if not _whole(values[name], least, most):
+                said = f"{name} is {values[name]!r}: a whole number from {least} to {most}"
+        if values["size"] not in SIZES:
+            said = f"size is {values['size']!r}: {', '.join(SIZES)}"
+        # Also where it is in one: it might move.
+        if zones < 2:
+            said = "its network has to be over two zones or three"
+    if said:
+        raise AnsibleFilterError(f"the database of {environment}: {said}")
+    return {**DATABASE, **database}  # type: ignore[dict-item]
+
+
+def _database_words(size: object, disk_gb: int, zones: int) -> str:
+    return f"{size}, {disk_gb} GB, {zones} zone{'s' if zones > 1 else ''}"
+
+
+def fleet_database_changes(
+    wanted: dict[str, Any], there: dict[str, Any], types: dict[str, str]
+) -> list[str]:
+    """Return what has to be done about a managed database, a line each, for a person to agree to.
+
+    Args:
+        wanted: what C(fleet_database) returns.
+        there: the one that there is, as the cloud shows it, or {}.
+        types: the cloud's names of sizes.
+
+    Raises:
+        AnsibleFilterError: it can't be made of the one that there is.
+    """
+    if not wanted:
+        return []
+    then = _database_words(*(wanted[name] for name in DATABASE))
+    if not there:
+        return [f"make    database, {then}"]
+    # What was agreed to and has not happened yet is no other change.
+    has = {**there, **there.get("pending_modified_values", {})}
+    if wanted["disk_gb"] < has["allocated_storage"]:
+        raise AnsibleFilterError(
+            f"the database has a disk of {has['allocated_storage']} GB, which can't shrink to {wanted['disk_gb']}"
+        )
+    sizes = {kind: size for size, kind in types.items()}
+    kind = has["db_instance_class"]
+    now = _database_words(
+        sizes.get(kind, kind), has["allocated_storage"], 2 if has["multi_az"] else 1
+    )
+    return [] if now == then else [f"change  database from {now} into {then}, at once"]
+
+
 def fleet_subnets(network: str, count: int) -> list[str]:
     """Return the first subnets of a network, each a sixteenth of it."""
     try:
@@ -191,5 +263,7 @@ class FilterModule:
             "fleet_changes": fleet_changes,
             "fleet_scaling": fleet_scaling,
             "fleet_scaling_changes": fleet_scaling_changes,
+            "fleet_database": fleet_database,
+            "fleet_database_changes": fleet_database_changes,
             "fleet_subnets": fleet_subnets,
         }
