@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from ansible.parsing.dataloader import DataLoader  # type: ignore[import-untyped]
+from ansible.plugins.loader import init_plugin_loader  # type: ignore[import-untyped]
 from ansible.template import Templar  # type: ignore[import-untyped]
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -131,8 +132,103 @@ def test_what_is_saved_from_where(machine: str, saved: dict[str, str]) -> None:
     path = ANSIBLE / "playbooks/vars/backup.yml"
     found = {
         name: rendered(
-            path, name, groups=groups, inventory_hostname=machine, beanft_state="/nowhere"
+            path,
+            name,
+            groups=groups,
+            hostvars={"localhost": {}},
+            inventory_hostname=machine,
+            beanft_state="/nowhere",
         )
         for name in saved
     }
     assert found == saved
+
+
+MANAGED = {"host": "db.example", "port": 5432, "user": "postgres"}
+INSIDE, OUTSIDE = "/run/secrets/beanft_inside_ca", "/run/secrets/beanft_database_ca"
+
+
+# The loader says so where another test has begun it.
+@pytest.mark.filterwarnings("ignore::UserWarning")
+@pytest.mark.parametrize("managed", [False, True])
+def test_where_a_managed_database_is_known_all_use_that(tmp_path: Path, managed: bool) -> None:
+    # For a lookup by its full name.
+    init_plugin_loader()
+    bundle = tmp_path / "bundle.pem"
+    bundle.write_text("authorities", encoding="utf-8")
+    given: dict[str, Any] = {
+        "groups": {"managers": ["m1"], "data": ["m4"]},
+        "hostvars": {
+            "localhost": {"cloud_aws_database_server": MANAGED} if managed else {},
+            "m4": {"beanft_address": "192.0.2.4"},
+        },
+        "inventory_hostname": "m4",
+        "beanft_database_ca": str(bundle),
+        "data_database_master_password": "master",
+        "data_database_password": "one",
+        "data_queue_password": "two",
+        "inside_tls_ca_certificate": "inside",
+    }
+    playbooks = ANSIBLE / "playbooks/vars"
+    stores = rendered(playbooks / "stores.yml", "release_stores", **given)
+    server = rendered(playbooks / "data.yml", "postgresql_server", **given)
+    backup = rendered(playbooks / "backup.yml", "backup_server", **given)
+    secrets = {
+        "beanft_database_password": "one",
+        "beanft_queue_password": "two",
+        "beanft_inside_ca": "inside",
+    }
+    if managed:
+        assert stores["database_url"] == "postgresql+psycopg://beanft@db.example:5432/beanft"
+        assert stores["secrets"] == {**secrets, "beanft_database_ca": "authorities"}
+        known = {"host": "db.example", "user": "postgres", "password": "master"}
+        assert server == {**known, "authorities": "authorities"}
+        assert backup == known
+    else:
+        assert stores["database_url"] == "postgresql+psycopg://beanft@192.0.2.4/beanft"
+        assert (stores["secrets"], server, backup) == (secrets, {}, {})
+    # The queue is where it was.
+    assert stores["queue_url"] == "valkeys://beanft@192.0.2.4/0"
+    path = ANSIBLE / "roles/release/vars/main.yml"
+    authority = rendered(path, "_release_database_ca", release_stores=stores)
+    assert authority == (OUTSIDE if managed else INSIDE)
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "sentence"),
+    [
+        ("", OUTSIDE, ""),
+        ("sqlite", OUTSIDE, ""),
+        (INSIDE, INSIDE, ""),
+        (OUTSIDE, OUTSIDE, ""),
+        (INSIDE, OUTSIDE, "are in the PostgreSQL of group data, and beanft_databases names a"),
+        (OUTSIDE, INSIDE, "are in a managed PostgreSQL, and beanft_databases names none"),
+    ],
+)
+def test_nothing_is_deployed_to_another_postgresql_than_where_the_data_are(
+    before: str, now: str, sentence: str
+) -> None:
+    (task,) = DataLoader().load_from_file(
+        str(ANSIBLE / "roles/release/tasks/same_database.yml"), trusted_as_template=True
+    )
+    environment = {
+        "BEANFT_DATABASE_URL": "postgresql+psycopg://beanft@192.0.2.4/beanft",
+        "BEANFT_DATABASE_CA": before,
+    }
+    recorded = {"stack": {"services": {"worker": {"environment": environment}}}}
+    name = "beanft_database_ca" if now == OUTSIDE else "beanft_inside_ca"
+    role = DataLoader().load_from_file(
+        str(ANSIBLE / "roles/release/vars/main.yml"), trusted_as_template=True
+    )
+    variables = {
+        **role,
+        **task["vars"],
+        "release_before": {"current": {} if before in ("", "sqlite") else recorded},
+        "release_stores": {"database_url": "postgresql+psycopg://", "secrets": {name: ""}},
+    }
+    templar = Templar(loader=DataLoader(), variables=variables)
+    holds = templar.evaluate_conditional(task["ansible.builtin.assert"]["that"])
+    assert holds == (not sentence)
+    if sentence:
+        said = templar.template(task["ansible.builtin.assert"]["fail_msg"])
+        assert sentence in " ".join(said.split())

@@ -88,6 +88,8 @@ class Settings:
     directory: str
     database: str
     port: int
+    server: dict[str, str]
+    """How a managed PostgreSQL is got at, by libpq's environment; the machine's own where it is empty."""
     keep: dict[str, int]
     check_hours: int
     check_percent: int
@@ -688,18 +690,21 @@ def rejected_unless_proven(repository: Repository, snapshot: str) -> Iterator[No
 
 
 # ------------------------------------------------------------------ PostgreSQL
-def as_postgres(program: str, port: int, *arguments: str) -> list[str]:
-    """Return a command that the database's superuser runs, by the local socket."""
-    return ["runuser", "-u", "postgres", "--", program, f"--port={port}", *arguments]
+def as_postgres(program: str, settings: Settings, *arguments: str) -> list[str]:
+    """Return a command that the database's superuser runs, by the local socket, or a managed server's master."""
+    who = ["runuser", "-u", "postgres", "--"]
+    if settings.server:
+        who = ["env", *(f"{name}={value}" for name, value in sorted(settings.server.items()))]
+    return [*who, program, f"--port={settings.port}", *arguments]
 
 
 class Session:
     """A connection that stays open: what it has seen once, it sees until it ends."""
 
-    def __init__(self, port: int, database: str) -> None:
+    def __init__(self, settings: Settings, database: str) -> None:
         options = ["--no-psqlrc", "--quiet", "--no-align", "--tuples-only", "--set=ON_ERROR_STOP=1"]
         self._process = subprocess.Popen(
-            as_postgres("psql", port, *options, f"--dbname={database}"),
+            as_postgres("psql", settings, *options, f"--dbname={database}"),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -765,30 +770,30 @@ class Session:
 
 
 class Postgresql:
-    """A database of this machine's PostgreSQL: the schema `public`, in which the application has all."""
+    """A database of this machine's PostgreSQL or of a managed one: schema `public`, where the application has all."""
 
     kind = POSTGRESQL
 
     def __init__(self, settings: Settings, repository: Repository) -> None:
         self.settings, self.repository = settings, repository
-        self.name, self.port = settings.database, settings.port
+        self.name = settings.database
 
     def server(self) -> Session:
         """Return a connection that is in no way of a database."""
-        return Session(self.port, "postgres")
+        return Session(self.settings, "postgres")
 
     def there(self) -> bool:
         """Return whether there is something to back up."""
         if not self.name:
             return False
-        with Session(self.port, self.name) as session:
+        with Session(self.settings, self.name) as session:
             return session.ask("SELECT count(*) FROM pg_tables WHERE schemaname = 'public'") != "0"
 
     def back_up(self) -> Made:
         """Dump, keep, and prove it."""
         at = now()
         empty(STAGE)
-        with Session(self.port, self.name) as session:
+        with Session(self.settings, self.name) as session:
             session.tell("BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY")
             seen = session.ask("SELECT pg_export_snapshot()")
             rows = session.rows()
@@ -820,7 +825,7 @@ class Postgresql:
         options = ["--format=custom", "--compress=0", "--schema=public", f"--snapshot={seen}"]
         with (STAGE / "database.pgc").open("wb") as file:
             done = run(
-                *as_postgres("pg_dump", self.port, *options, f"--dbname={self.name}"), out=file
+                *as_postgres("pg_dump", self.settings, *options, f"--dbname={self.name}"), out=file
             )
         if done.returncode:
             raise BackupError(f"pg_dump of {self.name} failed: {last_words(done)}")
@@ -855,10 +860,10 @@ class Postgresql:
         ]
         options += ["--single-transaction", "--exit-on-error", f"--dbname={name}"]
         with (stage / "database.pgc").open("rb") as file:
-            done = run(*as_postgres("pg_restore", self.port, *options), data=file)
+            done = run(*as_postgres("pg_restore", self.settings, *options), data=file)
         if done.returncode:
             raise BackupError(f"pg_restore failed: {last_words(done)}")
-        with Session(self.port, name) as session:
+        with Session(self.settings, name) as session:
             compare_rows(session.rows(), rows)
             session.tell("ANALYZE")
             session.ask("SELECT 1")
