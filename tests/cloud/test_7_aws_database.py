@@ -105,7 +105,7 @@ def test_other_clouds_refuse_it(gcp: Gcp) -> None:
     settings = {"beanft_databases": {"staging": SMALL}}
     done = gcp.play("provision", fleet=FLEET, settings=settings)
     assert done.code != 0
-    assert "beanft_databases, which role cloud_aws alone makes: take it out" in done.sentence
+    assert "has staging in beanft_databases, which only CLOUD=aws makes: take it out" in done.sentence
 
 
 def test_what_can_not_be_is_refused(aws: Aws) -> None:
