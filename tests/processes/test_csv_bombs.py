@@ -102,10 +102,12 @@ def test_a_bomb_is_refused_in_one_reading_and_in_little_memory(tmp_path: Path, n
         check=True,
         timeout=60,
     )
+    size = path.stat().st_size / 1e6
     path.unlink()
     said, read, grown = json.loads(child.stdout)
     assert wanted in said
-    assert read < 1.1 * SIZE / 1e6, "once: the decoder of the encoding looks at all of it"
+    # What is at the start is looked at before the one reading of all.
+    assert read < size + min(size, 4)
     assert grown < MEGABYTES
 
 
