@@ -224,6 +224,32 @@ def test_containers_reach_the_outside_and_of_their_machine_what_the_fleet_may(
     assert asked(host, address_of(host), listener, *run) == SILENT
 
 
+def test_containers_do_not_reach_the_machines_identity_at_its_cloud(
+    host: Host, other: Host, base_image: str
+) -> None:
+    """A cloud answers there; here another machine does."""
+    cloud = "169.254.169.254"
+    run = ["docker", "run", "--rm", base_image]
+    other.check_output(f"ip address add {cloud}/32 dev eth0")
+    for chain in ("prerouting", "input"):
+        other.check_output(f"nft insert rule inet beanft {chain} tcp dport '{{ 53, 80 }}' accept")
+    for port in (53, 80):
+        command = f"python3 -m http.server --bind {cloud} {port}"
+        other.check_output(f"systemd-run --quiet --collect --unit cloud-{port} {command}")
+    host.check_output(f"ip route add {cloud}/32 via {address_of(other)}")
+    try:
+        assert settles_on(OPEN, host, cloud, 80) == OPEN
+        assert settles_on(OPEN, host, cloud, 53) == OPEN
+        assert asked(host, cloud, 80, *run) == SILENT
+        # Names are asked for at the same address.
+        assert asked(host, cloud, 53, *run) == OPEN
+    finally:
+        host.check_output(f"ip route del {cloud}/32")
+        other.check_output("systemctl stop cloud-53 cloud-80")
+        other.check_output("systemctl restart nftables")
+        other.check_output(f"ip address del {cloud}/32 dev eth0")
+
+
 # ------------------------------------------------------------------ survives
 def docker_rules(host: Host) -> list[str]:
     """Return the rules that Docker made."""
