@@ -150,8 +150,13 @@ INSIDE, OUTSIDE = "/run/secrets/beanft_inside_ca", "/run/secrets/beanft_database
 
 # The loader says so where another test has begun it.
 @pytest.mark.filterwarnings("ignore::UserWarning")
-@pytest.mark.parametrize("managed", [False, True])
-def test_where_a_managed_database_is_known_all_use_that(tmp_path: Path, managed: bool) -> None:
+@pytest.mark.parametrize(
+    ("cloud", "managed"), [("local", False), ("aws", False), ("aws", True), ("gcp", True)]
+)
+def test_where_a_managed_database_is_known_all_use_that(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cloud: str, managed: bool
+) -> None:
+    monkeypatch.setenv("BEANFT_PROVIDER", cloud)
     # For a lookup by its full name.
     init_plugin_loader()
     bundle = tmp_path / "bundle.pem"
@@ -159,7 +164,7 @@ def test_where_a_managed_database_is_known_all_use_that(tmp_path: Path, managed:
     given: dict[str, Any] = {
         "groups": {"managers": ["m1"], "data": ["m4"]},
         "hostvars": {
-            "localhost": {"cloud_aws_database_server": MANAGED} if managed else {},
+            "localhost": {f"cloud_{cloud}_database_server": MANAGED} if managed else {},
             "m4": {"beanft_address": "192.0.2.4"},
         },
         "inventory_hostname": "m4",
@@ -169,6 +174,10 @@ def test_where_a_managed_database_is_known_all_use_that(tmp_path: Path, managed:
         "data_queue_password": "two",
         "inside_tls_ca_certificate": "inside",
     }
+    if cloud != "local":
+        fleet = ANSIBLE / "inventories/cloud_fleet.yml"
+        server = rendered(fleet, "beanft_database_server", **given)
+        given["beanft_database_server"] = server
     playbooks = ANSIBLE / "playbooks/vars"
     stores = rendered(playbooks / "stores.yml", "release_stores", **given)
     server = rendered(playbooks / "data.yml", "postgresql_server", **given)
