@@ -66,7 +66,7 @@ def whole(action: str, answer: bytes) -> bytes:
     """Return an answer as AWS gives it, where moto's is another.
 
     "DescribeVolumes" (EC2 API reference): a volume that is made of no snapshot has an empty snapshotId.
-    "DescribeDBInstances" (RDS API reference): a disk of gp3 has a throughput and IOPS, also where nobody asked for them.
+    "DescribeDBInstances" (RDS API reference): a disk of gp3 has a throughput and IOPS, asked for or not.
     "DescribeLaunchTemplateVersions": what is to be tagged by a version, without the tags of the template itself.
     """
     if action == "DescribeVolumes" and b"<snapshotId" not in answer:

@@ -53,6 +53,15 @@ IMAGES = [
     ]
 ]
 NEWEST = "ami-00000000000000002"
+# A play after playbook machines, as site and deploy are.
+SHOWS_DATABASE = """
+- ansible.builtin.import_playbook: machines.yml
+- hosts: localhost
+  connection: local
+  tasks:
+    - ansible.builtin.debug:
+        msg: "the database is at {{ beanft_database_server.host }}"
+"""
 
 
 @dataclasses.dataclass

@@ -8,12 +8,13 @@ from typing import Any
 
 import pytest
 from helpers import Run, apply, machine
-from test_postgresql import again, ask, own_address, tell, unit
+from postgresql_helpers import again, ask, own_address, tell, unit
 from testinfra.backend.base import CommandResult
 
 # Made by the functions below on the machines that they name.
 testinfra_hosts = ["m3"]
-MASTER = "the-password-of-the-master"
+# With what is written in another way in a file of passwords.
+MASTER = "the:password\\of-the-master"
 APP = "the-password-of-the-application"
 NEW = "another-password-of-the-application"
 REPOSITORY = "/srv/managed-backup"
@@ -50,7 +51,8 @@ def played() -> Iterator[None]:
     host = machine("m2")
     tell(host, f"CREATE ROLE master LOGIN CREATEDB CREATEROLE PASSWORD '{MASTER}'")
     rule = "hostssl all all 0.0.0.0/0 scram-sha-256"
-    host.check_output("sed -i '/^# Nobody else/i %s' /etc/postgresql/17/main/pg_hba.conf", rule)
+    before = f"/^# Nobody else/i {rule}"
+    host.check_output("sed -i %s /etc/postgresql/17/main/pg_hba.conf", before)
     host.check_output("systemctl reload %s", unit(host))
     yield
     for name in tell(host, "SELECT datname FROM pg_database WHERE datname ~ '^app'").split():

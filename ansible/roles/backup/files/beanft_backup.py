@@ -88,8 +88,6 @@ class Settings:
     directory: str
     database: str
     port: int
-    server: dict[str, str]
-    """How a managed PostgreSQL is got at, by libpq's environment; the machine's own where it is empty."""
     keep: dict[str, int]
     check_hours: int
     check_percent: int
@@ -97,6 +95,8 @@ class Settings:
     alarm_command: list[str]
     metrics_directory: str
     store: str = ""
+    server: dict[str, str] = field(default_factory=dict)
+    """How a managed PostgreSQL is got at, by libpq's environment; the machine's own where it is empty."""
 
     @classmethod
     def read(cls) -> Settings:
