@@ -2,7 +2,7 @@
 
 It answers in the shapes of the Compute Engine API reference (v1): networks, subnetworks, firewalls, addresses, disks,
 instances with getGuestAttributes and aggregatedList, and operations, which are done at once. Those of a load balancer
-are in gcp_balancer.py.
+are in gcp_balancer.py, Cloud Storage and accounts in gcp_storage.py.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
-from tests.cloud import gcp_balancer
+from tests.cloud import gcp_balancer, gcp_storage
 from tests.cloud.gcp_secrets import HOST, Secrets
 from tests.cloud.tunnel import Answer, Fault, Item, Refused, Tunnel
 
@@ -53,7 +53,10 @@ def matches(item: Item, query: str) -> bool:
 class Fake(Tunnel):
     """One project."""
 
-    hosts = ("compute.googleapis.com", "www.googleapis.com", HOST)
+    hosts = (
+        *("compute.googleapis.com", "www.googleapis.com", HOST),
+        *(gcp_storage.HOST, gcp_storage.ACCOUNTS_HOST),
+    )
 
     def __init__(self, directory: Path) -> None:
         """Have nothing yet."""
@@ -62,6 +65,8 @@ class Fake(Tunnel):
         """By their paths below the project, as global/networks/x."""
         self.operations: dict[str, Item] = {}
         self.secrets = Secrets(PROJECT, self.fault_of)
+        self.accounts = gcp_storage.Accounts(PROJECT, self.fault_of)
+        self.storage = gcp_storage.Storage(PROJECT, self.fault_of, self.accounts)
         self.members: dict[str, list[str]] = {}
         """The links of the machines that are in a group, by the group's path."""
         self.host_keys: dict[str, str] = {}
@@ -82,6 +87,10 @@ class Fake(Tunnel):
             raise refused(401, "authError", "Invalid Credentials")
         if host == HOST:
             return Answer(self.secrets.call(method, path, query, body))
+        if host == gcp_storage.HOST:
+            return Answer(self.storage.call(method, path, query, body))
+        if host == gcp_storage.ACCOUNTS_HOST:
+            return Answer(self.accounts.call(method, path, body))
         if not path.startswith(PREFIX):
             raise refused(404, "notFound", f"There is no {path}")
         return Answer(self.call(method, path[len(PREFIX) :].strip("/"), query, body))
@@ -225,7 +234,10 @@ class Fake(Tunnel):
         return self.operation(group, fault)
 
     def start(self, item: Item, scope: str) -> None:
-        """Start a machine: its disk, its addresses."""
+        """Start a machine: its disk, its addresses, its account."""
+        for account in item.get("serviceAccounts", []):
+            if account["email"] not in self.accounts.accounts:
+                raise refused(400, "invalid", f"The account {account['email']} was not found.")
         for value in item["labels"].values():
             if not LABEL.fullmatch(value):
                 raise refused(400, "invalid", f"Invalid label: {value}")

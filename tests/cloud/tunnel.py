@@ -107,9 +107,20 @@ class Tunnel:
                 super().finish()
                 self.connection.close()
 
+            def body(self) -> bytes:
+                """Return what a call brings along."""
+                if self.headers.get("Transfer-Encoding") != "chunked":
+                    return self.rfile.read(int(self.headers.get("Content-Length") or 0))
+                parts = []
+                while size := int(self.rfile.readline(), 16):
+                    parts.append(self.rfile.read(size))
+                    self.rfile.readline()
+                self.rfile.readline()
+                return b"".join(parts)
+
             def answer(self) -> None:
                 """Answer a call of the API."""
-                body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+                body = self.body()
                 url = urlsplit(self.path)
                 query = {key: values[0] for key, values in parse_qs(url.query).items()}
                 tunnel.happen(f"{self.command} {url.path}")
@@ -120,7 +131,9 @@ class Tunnel:
                         )
                 except Refused as error:
                     answer = Answer(error.content, error.status)
-                data = b"" if answer.content is None else json.dumps(answer.content).encode()
+                data = answer.content
+                if not isinstance(data, bytes):
+                    data = b"" if data is None else json.dumps(data).encode()
                 self.send_response(answer.status)
                 for name, value in answer.headers.items():
                     self.send_header(name, value)
