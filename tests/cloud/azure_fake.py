@@ -1,14 +1,16 @@
 """Azure Resource Manager and the login behind a tunnel.
 
 It answers in the shapes of the REST references: "Resource Groups" and "Deployments" (2022-09-01), "Virtual Machines"
-(2024-07-01) with instance views, "Disks", "Network Interfaces", "Public IP Addresses", and the batches that Azure's
-inventory plugin asks for. Deployments are asynchronous, as "Track asynchronous Azure operations" describes it; all else
-is done at once. What a template names is made in the order that it declares, and has to be there before.
+(2024-07-01) with instance views, "Disks", "Network Interfaces", "Public IP Addresses", "Storage Accounts", "User
+Assigned Identities", "Role Assignments", and the batches that Azure's inventory plugin asks for. Deployments are
+asynchronous, as "Track asynchronous Azure operations" describes it; all else is done at once. What a template names is
+made in the order that it declares, and has to be there before.
 """
 
 from __future__ import annotations
 
 import base64
+import hashlib
 import json
 import re
 from collections.abc import Mapping
@@ -27,6 +29,12 @@ TOKEN = "token-of-a-test"
 VAULT_TOKEN = "token-of-a-test-for-key-vaults"
 HOME = f"/subscriptions/{SUBSCRIPTION}"
 REFERENCE = re.compile(r"\[resourceId\((.*)\)\]")
+# A name that is the resource group's own: uniqueString.
+UNIQUE = re.compile(
+    r"\[concat\('([^']+)', uniqueString\(resourceGroup\(\)\.id\)(?:, '([^']+)')?\)\]"
+)
+WITHIN_SUBSCRIPTION = re.compile(r"\[subscriptionResourceId\((.*)\)\]")
+PRINCIPAL = re.compile(r"\[reference\((resourceId\(.*\)), '[0-9-]+'\)\.principalId\]")
 PARAMETER = re.compile(r"\[parameters\('(\w+)'\)\]")
 SIZES = ("Standard_B1ms", "Standard_B2s", "Standard_B2ms")
 
@@ -46,6 +54,10 @@ class Fake(Tunnel):
         super().__init__(directory)
         self.items: dict[str, Item] = {}
         """By their ids."""
+        self.passwords: dict[str, str] = {}
+        """Of databases' administrators, which the API does not give back, by the server's name."""
+        self.taken = {"ofsomebodyelse"}
+        """Names of storage accounts in other subscriptions."""
         self.told: dict[str, str] = {}
         """Custom data, which the API does not give back, by the machine's name."""
         self.secrets = Secrets(self.fault_of)
@@ -151,6 +163,10 @@ class Fake(Tunnel):
             self.existing(path.rsplit("/", 1)[0])["power"] = "running"
             return Answer(None, 202)
         item = self.existing(path)
+        if method == "PATCH":
+            item |= json.loads(body)
+            for needed in item.get("identity", {}).get("userAssignedIdentities", {}):
+                self.existing(needed)
         if method == "DELETE":
             self.delete(item)
             return Answer(None)
@@ -279,7 +295,14 @@ class Fake(Tunnel):
                     failed.append(operation(path, item, fault))
                     if not fault.late:
                         continue
-                self.put(path, item, failed=bool(fault))
+                try:
+                    self.put(path, item, failed=bool(fault))
+                except Refused as error:
+                    said = error.content["error"]
+                    broken.add(path)
+                    failed.append(
+                        operation(path, item, Fault("", 409, said["code"], said["message"]))
+                    )
         return failed
 
     def put(self, path: str, wanted: Item, *, failed: bool) -> None:
@@ -290,6 +313,11 @@ class Fake(Tunnel):
             key: value for key, value in wanted.items() if key not in ("dependsOn", "apiVersion")
         }
         item |= {"id": path}
+        item.setdefault("properties", {})
+        if "scope" in item:
+            item["properties"]["scope"] = path.partition("/providers/Microsoft.Authorization")[0]
+        for needed in item.get("identity", {}).get("userAssignedIdentities", {}):
+            self.existing(needed)
         for needed in re.findall(r'"id": "(/subscriptions/[^"]+)"', json.dumps(wanted)):
             if "/subnets/" in needed:
                 needed = needed.partition("/subnets/")[0]
@@ -297,7 +325,17 @@ class Fake(Tunnel):
         properties = item["properties"]
         properties["provisioningState"] = "Failed" if failed else "Succeeded"
         kind = item["type"].rsplit("/", 1)[-1]
-        if kind == "publicIPAddresses":
+        if kind == "userAssignedIdentities":
+            there = (old or {}).get("properties", {}).get("principalId")
+            properties["principalId"] = there or f"principal-{self.number}"
+        elif kind == "storageAccounts" and item["name"] in self.taken:
+            message = f"The storage account named {item['name']} is already taken."
+            raise refused(409, "StorageAccountAlreadyTaken", message)
+        elif kind == "flexibleServers":
+            self.serve(item, old)
+        elif kind == "roleAssignments":
+            self.assign(item, old)
+        elif kind == "publicIPAddresses":
             kept = (old or {}).get("properties", {}).get("ipAddress")
             properties["ipAddress"] = kept or f"203.0.113.{self.number}"
         elif kind == "networkInterfaces":
@@ -311,6 +349,48 @@ class Fake(Tunnel):
         elif kind == "virtualMachines":
             self.start(path, item, old)
         self.items[path] = item
+
+    def serve(self, item: Item, old: Item | None) -> None:
+        """Have a PostgreSQL: "Flexible servers"; what it may not be is of "Limits"."""
+        properties = item["properties"]
+        if properties["storage"]["storageSizeGB"] not in (32, 64, 128, 256):
+            raise refused(400, "InvalidParameterValue", "Invalid value for storageSizeGB.")
+        if (
+            properties["highAvailability"]["mode"] != "Disabled"
+            and item["sku"]["tier"] == "Burstable"
+        ):
+            raise refused(400, "HANotSupportedForBurstableSkuTier", "HA needs another tier.")
+        for needed in properties["network"].values():
+            self.existing(needed.partition("/subnets/")[0])
+        (subnet,) = (
+            found
+            for item in self.named("virtualNetworks").values()
+            for found in item["properties"]["subnets"]
+            if found["name"] == "database"
+        )
+        assert subnet["properties"]["delegations"]
+        if old:
+            sizes = [one["properties"]["storage"]["storageSizeGB"] for one in (old, item)]
+            if sizes[1] < sizes[0]:
+                raise refused(400, "StorageSizeReductionNotAllowed", "Storage can't shrink.")
+        self.passwords[item["name"]] = properties.pop("administratorLoginPassword")
+        properties["fullyQualifiedDomainName"] = f"{item['name']}.postgres.database.azure.com"
+        properties["state"] = "Ready"
+
+    def assign(self, item: Item, old: Item | None) -> None:
+        """Give an identity a role."""
+        properties = item["properties"]
+        found = PRINCIPAL.fullmatch(properties["principalId"])
+        assert found
+        group = item["id"].split("/providers/")[0]
+        named = self.existing(resolved({"id": f"[{found[1]}]"}, group, {})["id"])
+        properties["principalId"] = named["properties"]["principalId"]
+        self.existing(properties["scope"])
+        if old and old["properties"]["principalId"] != properties["principalId"]:
+            message = (
+                "Tenant ID, application ID, principal ID, and scope are not allowed to be updated."
+            )
+            raise refused(400, "RoleAssignmentUpdateNotPermitted", message)
 
     def start(self, path: str, item: Item, old: Item | None) -> None:
         """Start a machine with its disk."""
@@ -379,7 +459,17 @@ class Fake(Tunnel):
 
 def identity(group: str, item: Item) -> str:
     """Return the id of something that a template has."""
-    return f"{group}/providers/{item['type']}/{item['name']}"
+    if "scope" in item:
+        within = f"{group}/providers/{item['scope']}"
+        return f"{within}/providers/{item['type']}/{item['name']}"
+    space, *kinds = item["type"].split("/")
+    pairs = zip(kinds, item["name"].split("/"), strict=True)
+    return f"{group}/providers/{space}/" + "/".join(f"{a}/{b}" for a, b in pairs)
+
+
+def unique(group: str) -> str:
+    """Return 13 letters and digits that are a resource group's own, as uniqueString does."""
+    return hashlib.sha256(group.encode()).hexdigest()[:13]
 
 
 def resolved(value: object, group: str, secrets: dict[str, str]) -> Item:
@@ -387,14 +477,25 @@ def resolved(value: object, group: str, secrets: dict[str, str]) -> Item:
 
     def within(part: object) -> object:
         if isinstance(part, dict):
-            return {key: within(item) for key, item in part.items()}
+            # Names may be expressions, too.
+            return {str(within(key)): within(item) for key, item in part.items()}
         if isinstance(part, list):
             return [within(item) for item in part]
+        if isinstance(part, str) and (found := UNIQUE.fullmatch(part)):
+            return f"{found[1]}{unique(group)}{found[2] or ''}"
         if isinstance(part, str) and (found := REFERENCE.fullmatch(part)):
-            kind, *names = re.findall("'([^']+)'", found[1])
+            named = re.sub(
+                r"concat\('([^']+)', uniqueString\(resourceGroup\(\)\.id\)\)",
+                rf"'\g<1>{unique(group)}'",
+                found[1],
+            )
+            kind, *names = re.findall("'([^']+)'", named)
             space, *kinds = kind.split("/")
             pairs = zip(kinds, names, strict=True)
             return f"{group}/providers/{space}/" + "/".join(f"{a}/{b}" for a, b in pairs)
+        if isinstance(part, str) and (found := WITHIN_SUBSCRIPTION.fullmatch(part)):
+            kind, name = re.findall("'([^']+)'", found[1])
+            return f"{HOME}/providers/{kind}/{name}"
         if isinstance(part, str) and (found := PARAMETER.fullmatch(part)):
             return secrets[found[1]]
         return part

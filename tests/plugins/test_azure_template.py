@@ -25,6 +25,12 @@ SETTINGS: dict[str, Any] = {
     "public_key": "ssh-ed25519 AAAA",
     "now": "20260131120000",
     "disks": {"beanft-staging-w4": "of-before"},
+    "store": "",
+    "store_days": 30,
+    "database_network": "",
+    "database": {},
+    "database_version": "17",
+    "database_keep_days": 7,
 }
 
 
@@ -124,3 +130,25 @@ def test_what_something_needs_is_made_before(template: dict[str, Any]) -> None:
         profile = machine["properties"]["osProfile"]
         assert profile["linuxConfiguration"]["disablePasswordAuthentication"] is True
         assert "adminPassword" not in profile
+
+
+def test_a_store_is_used_by_the_identity_of_machines_with_data_alone(plugin: Load) -> None:
+    filters = plugin("filter/fleet").FilterModule().filters()
+    fleet = {"m": {"groups": ["managers", "edge"]}, "w": {"groups": ["workers"]}}
+    machines = filters["fleet_machines"](fleet, "staging")
+    make = plugin("filter/azure_template").FilterModule().filters()["azure_template"]
+    made = make(machines, SETTINGS | {"store": "ofthetests"})
+    assert "identity" in named(made, "virtualMachines")["m1"]
+    assert "identity" not in named(made, "virtualMachines")["w1"]
+    # The same name each time, or Azure would refuse a second assignment of the same.
+    (one,), (other,) = (
+        named(item, "roleAssignments")
+        for item in (made, make([], SETTINGS | {"store": "ofthetests"}))
+    )
+    assert one == other
+    parts = [item for item in made["resources"] if "Storage" in item["type"]]
+    assert [("location" in item, "tags" in item) for item in parts] == [
+        (True, True),
+        (False, False),
+        (False, False),
+    ]
