@@ -56,7 +56,7 @@ export ENV CLOUD NODES RELEASE TO AT BUNDLE SIGNERS CONFIRM LOCK_WAIT WATCH SECR
 up: ## from a clean machine to a running, verified deployment (NODES=1, 3 or 5; TLS=self_signed)
 	@bin/up
 
-test: ## everything that proves it: check, pages, API, roles, a fleet (needs root or Docker)
+test: ## what proves it: check, pages, API, roles, a fleet (needs root or Docker); FULL=1 for all of it
 	@bin/test
 
 ##@ Operate (ENV=local, staging or production; CLOUD=local, aws, azure, gcp or static)
@@ -227,12 +227,12 @@ test-infra: engine ## tests of roles, templates, Jenkinsfile and inventories
 	@bin/images base:trixie lint
 	@bin/pytest infra -q -n 3 tests/infra tests/inventories
 
-test-cloud: tools ## provision, scale, destroy, secrets and faults at stand-ins for AWS and GCP, side by side
-	@bin/pytest cloud -q -s -n 3 --dist loadfile --ignore-glob '*_azure*' tests/cloud
+test-cloud: tools ## provision, scale, destroy and faults at stand-ins for AWS and GCP (FULL=1: all that is optional, too)
+	@bin/pytest cloud -q -s -n 3 --dist loadfile --ignore-glob '*_azure*' tests/cloud$(if $(FULL),,/test_[123]_*.py)
 
 test-azure: ## the same at a stand-in for Azure, whose 640 MB of packages it installs first (not in `make test`)
 	@CLOUD=azure bin/tools
-	@bin/pytest azure -q -s tests/cloud/test_4_azure.py tests/cloud/test_7_azure_secrets.py
+	@bin/pytest azure -q -s tests/cloud/test_*azure*.py
 
 test-images: images ## the built images: rights, contents, the same layers again; the alerts' own tests
 	@bin/images prometheus cars
@@ -245,8 +245,8 @@ test-cars: engine ## the services in R: results, API, the dashboard in Chromium,
 molecule: engine ## roles on real machines (ROLE=docker for one)
 	@ENV=local CLOUD=local molecule/run $(ROLE)
 
-test-fleet: images ## three machines from nothing to nothing: up, drift, faults under load, secrets, bundles
-	@bin/pytest fleet -v -s tests/fleet
+test-fleet: images ## three machines from nothing to nothing: up, drift, faults under load (FULL=1: secrets, bundles, services)
+	@bin/pytest fleet -v -s $(if $(FULL),tests/fleet,$(sort $(wildcard tests/fleet/test_[124]_*.py tests/fleet/test_3_scan.py)))
 
 test-restore: images ## the only machine is lost, and a new one has its data back: recovery point, seconds (not in `make test`)
 	@bin/pytest restore -v -s tests/restore

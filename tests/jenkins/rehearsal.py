@@ -559,7 +559,7 @@ def pass_a_night(story: Story) -> None:
     """The nightly job looks at both environments, and the weekly one begins; what takes hours is aborted."""
     night = [f"{action} {fleet}" for action in ("drift", "backup") for fleet in FLEETS]
     start_by_clock(story, "beanft-nightly", night, "make test-restore")
-    start_by_clock(story, "beanft-weekly", [], "make test-faults FULL=1")
+    start_by_clock(story, "beanft-weekly", [], "make test FULL=1")
 
 
 PARTS = (look, push, refuse, update, fleets, deploy, operate, fail, abort, pass_a_night)
