@@ -29,6 +29,8 @@ TOKEN = "token-of-a-test"
 VAULT_TOKEN = "token-of-a-test-for-key-vaults"
 HOME = f"/subscriptions/{SUBSCRIPTION}"
 REFERENCE = re.compile(r"\[resourceId\((.*)\)\]")
+# What is a part of something else, as its id names it.
+PARTS = re.compile("/(subnets|frontendIPConfigurations|backendAddressPools|probes)/")
 # A name that is the resource group's own: uniqueString.
 UNIQUE = re.compile(
     r"\[concat\('([^']+)', uniqueString\(resourceGroup\(\)\.id\)(?:, '([^']+)')?\)\]"
@@ -163,6 +165,10 @@ class Fake(Tunnel):
             self.existing(path.rsplit("/", 1)[0])["power"] = "running"
             return Answer(None, 202)
         item = self.existing(path)
+        if method == "PUT":
+            kept = {"type": item["type"], "name": item["name"]}
+            self.put(path, {**json.loads(body), **kept}, failed=False)
+            return Answer(self.items[path])
         if method == "PATCH":
             item |= json.loads(body)
             for needed in item.get("identity", {}).get("userAssignedIdentities", {}):
@@ -319,9 +325,11 @@ class Fake(Tunnel):
         for needed in item.get("identity", {}).get("userAssignedIdentities", {}):
             self.existing(needed)
         for needed in re.findall(r'"id": "(/subscriptions/[^"]+)"', json.dumps(wanted)):
-            if "/subnets/" in needed:
-                needed = needed.partition("/subnets/")[0]
-            self.existing(needed)
+            whole, *part = PARTS.split(needed)
+            if whole != path:
+                self.existing(whole)
+            elif part[1] not in {one["name"] for one in item["properties"][part[0]]}:
+                raise refused(400, "InvalidResourceReference", f"{needed} was not found.")
         properties = item["properties"]
         properties["provisioningState"] = "Failed" if failed else "Succeeded"
         kind = item["type"].rsplit("/", 1)[-1]
@@ -432,7 +440,8 @@ class Fake(Tunnel):
         """Remove something as long as nothing needs it, and what goes with it."""
         kind = item["type"].rsplit("/", 1)[-1]
         for other in self.items.values():
-            refers = f'"{item["id"]}"' in json.dumps(other.get("properties"))
+            said = json.dumps(other.get("properties"))
+            refers = f'"{item["id"]}"' in said or f'"{item["id"]}/backendAddressPools/' in said
             if other is not item and refers:
                 raise refused(400, "InUse", f"{item['name']} is in use by {other['name']}.")
         del self.items[item["id"]]

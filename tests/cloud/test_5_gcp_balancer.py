@@ -83,7 +83,7 @@ def walls(gcp: Gcp) -> dict[str, tuple[set[str], set[str], set[str]]]:
 @pytest.mark.parametrize(
     ("provider", "settings"),
     [
-        ("azure", {"beanft_balancers": {"staging": "before"}}),
+        ("azure", {"beanft_scaling": {"staging": {"max": 2}}}),
         ("gcp", {"beanft_databases": {"staging": {"size": "small"}}}),
         ("gcp", {"beanft_scaling": {"staging": {"max": 2}}}),
     ],

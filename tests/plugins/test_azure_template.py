@@ -31,6 +31,8 @@ SETTINGS: dict[str, Any] = {
     "database": {},
     "database_version": "17",
     "database_keep_days": 7,
+    "balancer": False,
+    "edge": [],
 }
 
 

@@ -1,9 +1,9 @@
 """Filter that makes a template for Azure Resource Manager of an environment's machines.
 
 What is in it follows the references of templates: "Microsoft.Network networkSecurityGroups", "virtualNetworks",
-"publicIPAddresses", "networkInterfaces", "Microsoft.Compute virtualMachines", "Microsoft.ManagedIdentity
-userAssignedIdentities", "Microsoft.Storage storageAccounts" with its services and containers, and
-"Microsoft.Authorization roleAssignments".
+"publicIPAddresses", "networkInterfaces", "loadBalancers", "Microsoft.Compute virtualMachines",
+"Microsoft.ManagedIdentity userAssignedIdentities", "Microsoft.Storage storageAccounts" with its services and
+containers, and "Microsoft.Authorization roleAssignments".
 """
 
 from __future__ import annotations
@@ -114,6 +114,65 @@ def network(settings: Item) -> list[Item]:
     ]
 
 
+def balancer(settings: Item) -> list[Item]:
+    """Return the load balancer before the machines of the entry, with its address."""
+    kind, name = "Microsoft.Network/loadBalancers", f"{settings['prefix']}-balancer"
+    public = address(name) | {"zones": settings["zones"]}
+    whose = identity("Microsoft.Network/publicIPAddresses", name)
+    rule = {
+        "frontendIPConfiguration": {
+            "id": identity(f"{kind}/frontendIPConfigurations", name, "visitors")
+        },
+        "backendAddressPool": {"id": entry_pool(settings)},
+        "probe": {"id": identity(f"{kind}/probes", name, "ready")},
+        "protocol": "Tcp",
+        "enableTcpReset": True,
+        # Machines have addresses of their own to go out by.
+        "disableOutboundSnat": True,
+    }
+    return [
+        public,
+        {
+            "type": kind,
+            "name": name,
+            "sku": {"name": "Standard"},
+            "dependsOn": [whose],
+            "properties": {
+                "frontendIPConfigurations": [
+                    {"name": "visitors", "properties": {"publicIPAddress": {"id": whose}}}
+                ],
+                "backendAddressPools": [{"name": "entry"}],
+                "probes": [
+                    {
+                        "name": "ready",
+                        "properties": {
+                            "protocol": "Http",
+                            "port": 80,
+                            "requestPath": "/readyz",
+                            "intervalInSeconds": 10,
+                            "numberOfProbes": 2,
+                            "probeThreshold": 2,
+                        },
+                    }
+                ],
+                "loadBalancingRules": [
+                    {
+                        "name": f"port-{port}",
+                        "properties": {**rule, "frontendPort": port, "backendPort": port},
+                    }
+                    for port in settings["outside"]
+                ],
+            },
+        },
+    ]
+
+
+def entry_pool(settings: Item) -> str:
+    """Return the expression for the id of the machines to which the load balancer leads."""
+    kind = "Microsoft.Network/loadBalancers/backendAddressPools"
+    return identity(kind, f"{settings['prefix']}-balancer", "entry")
+
+
 def address(name: str) -> Item:
     """Return a public address."""
     return {
@@ -132,10 +191,14 @@ def interface(machine: Item, settings: Item) -> Item:
         "Microsoft.Network/networkSecurityGroups", f"{prefix}-{'edge' if edge else 'machines'}"
     )
     public = identity("Microsoft.Network/publicIPAddresses", name)
+    balanced = edge and settings["balancer"]
+    needed = [public, wall, identity("Microsoft.Network/virtualNetworks", prefix)]
+    if balanced:
+        needed.append(identity("Microsoft.Network/loadBalancers", f"{prefix}-balancer"))
     return {
         "type": "Microsoft.Network/networkInterfaces",
         "name": name,
-        "dependsOn": [public, wall, identity("Microsoft.Network/virtualNetworks", prefix)],
+        "dependsOn": needed,
         "properties": {
             "networkSecurityGroup": {"id": wall},
             "ipConfigurations": [
@@ -153,6 +216,9 @@ def interface(machine: Item, settings: Item) -> Item:
                             # The entry's stays, for the machine that replaces this one.
                             "properties": {"deleteOption": "Detach" if edge else "Delete"},
                         },
+                        "loadBalancerBackendAddressPools": (
+                            [{"id": entry_pool(settings)}] if balanced else []
+                        ),
                     },
                 }
             ],
@@ -360,11 +426,15 @@ def azure_template(machines: list[Item], settings: Item) -> Item:
             C(inside_udp), C(outside), C(types), C(image), C(public_key), C(now), C(disks), by machines' names,
             C(store), a storage account's name or '', and C(store_days); C(database_network), '' where there is no
             managed database, C(database), {} where none is wanted or C(type), C(tier), C(disk_gb) and C(zones),
-            C(database_version) and C(database_keep_days).
+            C(database_version) and C(database_keep_days); C(balancer), whether there is to be a load balancer, and
+            C(edge), the machines of the entry that are there, where there is one to be or to go.
     """
     resources = network(settings)
+    resources += balancer(settings) if settings["balancer"] else []
     resources += store(settings) if settings["store"] else []
     resources += database(settings) if settings["database"] else []
+    for machine in settings["edge"]:
+        resources += [address(machine["name"]), interface(machine, settings)]
     for machine in machines:
         resources += [
             address(machine["name"]),
