@@ -67,7 +67,8 @@ def test_without_a_store_there_is_no_identity(azure: Azure) -> None:
     done = provision(azure, store="")
     assert done.code == 0, done.said
     assert azure.fake.named("userAssignedIdentities") == {}
-    assert "GET storageAccounts" not in azure.fake.calls
+    # Their providers may not be registered in the subscription, which then refuses to be asked.
+    assert not {"GET storageAccounts", "GET flexibleServers"} & set(azure.fake.calls)
 
 
 @pytest.mark.parametrize(
