@@ -35,24 +35,5 @@ def test_status_logs_and_ssh_answer(checkout: Checkout) -> None:
     assert "no machine called 'm9'" in checkout.fails("bin/ssh", "m9", "true")
 
 
-def test_nothing_has_drifted(checkout: Checkout) -> None:
-    checkout.run("bin/drift")
-    report = json.loads((checkout.path / "build/reports/drift.json").read_text())
-    assert report["findings"] == []
-    assert report["not_looked_at"] == []
-
-
-def test_what_was_changed_by_hand_is_drift(fleet: Fleet, checkout: Checkout) -> None:
-    fleet.manager("service", "update", "--quiet", "--env-add", "BY=hand", "beanft_api")
-    text = checkout.fails("bin/drift")
-    findings = json.loads((checkout.path / "build/reports/drift.json").read_text())["findings"]
-    assert [(item["where"], item["what"]) for item in findings] == [
-        ("beanft_api", "environment BY")
-    ]
-    assert "hand" not in re.sub("by hand", "", text), "the value is not shown"
-    fleet.manager("service", "update", "--quiet", "--env-rm", "BY", "beanft_api")
-    checkout.run("bin/drift")
-
-
 def test_an_unknown_target_of_a_rollback_is_refused(checkout: Checkout) -> None:
     assert "release 7 is no target" in checkout.fails("make", "rollback", "TO=7")

@@ -14,6 +14,7 @@ from tests.fleet import canary
 from tests.fleet.checkout import Checkout
 from tests.fleet.fleet import Fleet
 from tests.fleet.load import SAMPLE
+from tests.fleet.test_2_faults import FAILS_LATER
 
 MACHINES = ("m1", "m2", "m3")
 
@@ -162,3 +163,17 @@ def test_the_audit_says_who_did_what(checkout: Checkout) -> None:
     text = checkout.make_target("audit")
     assert "each signed by who may" in text
     assert "switch" in text
+
+
+def test_a_version_that_fails_is_put_back_where_nobody_visits(fleet: Fleet) -> None:
+    (revision,) = fleet.served()
+    fleet.checkout.change("app/beanft/wsgi.py", FAILS_LATER, "Change")
+    try:
+        text = fleet.checkout.fails("make", "deploy")
+    finally:
+        fleet.checkout.git("reset", "--quiet", "--hard", "HEAD~1")
+    # The deploy's own.
+    assert re.search(r"[1-9]\d* of [1-9]\d* requests failed", text), text[-2000:]
+    assert "serves again" in text
+    fleet.wait_served(revision)
+    fleet.unchanged()

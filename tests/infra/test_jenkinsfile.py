@@ -30,7 +30,7 @@ ORDER = [
     "coverage",
     "test-browser",
     "test-previous",
-    "molecule",
+    "test-roles",
     "test-infra",
     "test-cloud",
     "images",
@@ -328,11 +328,7 @@ def untidy(source: str) -> list[str]:
     """Return the stages with an agent in which a killed test would leave its machines."""
     problems = []
     for stage in parse(source).all("stage"):
-        if not any(
-            word.startswith(("test", "molecule"))
-            for step in commands(stage)
-            for word in step.split()
-        ):
+        if not any(word.startswith("test") for step in commands(stage) for word in step.split()):
             continue
         holders = [found for found in chain(stage) if found.own("agent")]
         last = holders[0].own("post", "cleanup") if holders else None

@@ -1,8 +1,9 @@
-"""What is open from outside is what is declared, and who opens something by hand is found out."""
+"""What somebody did by hand on machines is found, from outside as open ports and from inside as drift, and put back."""
 
 from __future__ import annotations
 
 import json
+import re
 
 from tests.fleet.checkout import Checkout
 from tests.fleet.fleet import Fleet
@@ -21,6 +22,13 @@ def opened(checkout: Checkout) -> set[str]:
     }
 
 
+def drifted(checkout: Checkout) -> set[tuple[str, str]]:
+    """Return where something is not what is on record, and what, as the last look for drift found it."""
+    report = json.loads((checkout.path / "build/reports/drift.json").read_text())
+    assert report["not_looked_at"] == []
+    return {(item["where"], item["what"]) for item in report["findings"]}
+
+
 def connects(fleet: Fleet, machine: str, target: str, port: int) -> bool:
     """Tell whether a machine can connect to a port of another one."""
     address = fleet.on(target, "hostname", "--ip-address").split()[0]
@@ -28,9 +36,7 @@ def connects(fleet: Fleet, machine: str, target: str, port: int) -> bool:
     return fleet.on(machine, "bash", "-c", connect) == "yes"
 
 
-def test_what_nobody_declared_is_closed_and_found_where_it_is_not(
-    fleet: Fleet, checkout: Checkout
-) -> None:
+def test_what_was_done_by_hand_is_found_and_put_back(fleet: Fleet, checkout: Checkout) -> None:
     server = ["systemd-run", "--quiet", "--collect", "--unit", "undeclared"]
     fleet.on("m2", *server, "python3", "-m", "http.server", str(LISTENER))
     field = "{{.Spec.TaskTemplate.ContainerSpec.Image}}"
@@ -50,15 +56,22 @@ def test_what_nobody_declared_is_closed_and_found_where_it_is_not(
         assert opened(checkout) - {"m1 5432/tcp", "m1 6379/tcp"} == everywhere
         assert not connects(fleet, "m1", "m2", LISTENER)
 
-        # By hand, where somebody wanted them open.
+        # Where somebody wanted them open, and something else in a service.
         for machine in ("m2", "m3"):
             fleet.on(machine, "nft", "delete", "table", "inet", "beanft")
+        fleet.manager("service", "update", "--quiet", "--env-add", "BY=hand", "beanft_api")
         text = checkout.fails("make", "scan")
         assert f"m2 {LISTENER}/tcp (python3)" in text
         assert f"m3 {PUBLISHED}/tcp (docker-proxy)" in text
         assert connects(fleet, "m1", "m2", LISTENER)
-        drift = checkout.fails("bin/drift")
-        assert "firewall : Rules are in force" in drift
+        text = checkout.fails("bin/drift")
+        assert drifted(checkout) == {
+            ("m2", "firewall : Rules are in force"),
+            ("m3", "firewall : Rules are in force"),
+            ("m3", "container undeclared"),
+            ("beanft_api", "environment BY"),
+        }
+        assert "hand" not in re.sub("by hand", "", text), "the value is not shown"
 
         checkout.make_target("site")
         assert not connects(fleet, "m1", "m2", LISTENER)
@@ -67,4 +80,6 @@ def test_what_nobody_declared_is_closed_and_found_where_it_is_not(
     finally:
         fleet.on("m2", "systemctl", "stop", "undeclared")
         fleet.on("m3", "docker", "rm", "--force", "undeclared")
+        fleet.manager("service", "update", "--quiet", "--env-rm", "BY", "beanft_api")
     checkout.run("bin/drift")
+    assert drifted(checkout) == set()
