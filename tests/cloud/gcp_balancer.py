@@ -1,4 +1,4 @@
-"""What the fake of Compute Engine knows of a load balancer: what its parts have to be, and groups of machines.
+"""What the fake of Compute Engine knows of load balancers and ways to services: what parts have to be, and groups.
 
 Each shape is that of a page below https://cloud.google.com/compute/docs/reference/rest/v1/, which stands beside it.
 """
@@ -33,6 +33,11 @@ def wrong(kind: str, item: Item, links: Iterable[str]) -> str:
         if any(entry["balancingMode"] != "CONNECTION" for entry in item["backends"]):
             return "Invalid value for field 'resource.backends[0].balancingMode'"
         named = [entry["group"] for entry in item["backends"]] + item["healthChecks"]
+    elif kind == "forwardingRules" and "target" in item:
+        # forwardingRules, field target: that of Private Service Connect has no scheme and no ports.
+        if "loadBalancingScheme" in item or "ports" in item or "network" not in item:
+            return "Invalid value for field 'resource.target'"
+        named = [item["target"], item["network"]]
     elif kind == "forwardingRules":
         # forwardingRules, field ports: up to five where a backend service of scheme EXTERNAL is named.
         if item["loadBalancingScheme"] != "EXTERNAL" or len(item["ports"]) > MOST_PORTS:

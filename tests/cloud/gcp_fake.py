@@ -2,7 +2,7 @@
 
 It answers in the shapes of the Compute Engine API reference (v1): networks, subnetworks, firewalls, addresses, disks,
 instances with getGuestAttributes and aggregatedList, and operations, which are done at once. Those of a load balancer
-are in gcp_balancer.py, Cloud Storage and accounts in gcp_storage.py.
+are in gcp_balancer.py, Cloud Storage and accounts in gcp_storage.py, Cloud SQL and Cloud DNS in gcp_database.py.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
-from tests.cloud import gcp_balancer, gcp_storage
+from tests.cloud import gcp_balancer, gcp_database, gcp_storage
 from tests.cloud.gcp_secrets import HOST, Secrets
 from tests.cloud.tunnel import Answer, Fault, Item, Refused, Tunnel
 
@@ -56,6 +56,7 @@ class Fake(Tunnel):
     hosts = (
         *("compute.googleapis.com", "www.googleapis.com", HOST),
         *(gcp_storage.HOST, gcp_storage.ACCOUNTS_HOST),
+        *(gcp_database.HOST, gcp_database.NAMES_HOST),
     )
 
     def __init__(self, directory: Path) -> None:
@@ -67,6 +68,8 @@ class Fake(Tunnel):
         self.secrets = Secrets(PROJECT, self.fault_of)
         self.accounts = gcp_storage.Accounts(PROJECT, self.fault_of)
         self.storage = gcp_storage.Storage(PROJECT, self.fault_of, self.accounts)
+        self.sql = gcp_database.Sql(PROJECT, self.fault_of)
+        self.names = gcp_database.Names(PROJECT, self.fault_of)
         self.members: dict[str, list[str]] = {}
         """The links of the machines that are in a group, by the group's path."""
         self.host_keys: dict[str, str] = {}
@@ -91,6 +94,10 @@ class Fake(Tunnel):
             return Answer(self.storage.call(method, path, query, body))
         if host == gcp_storage.ACCOUNTS_HOST:
             return Answer(self.accounts.call(method, path, body))
+        if host == gcp_database.HOST:
+            return Answer(self.sql.call(method, path, body))
+        if host == gcp_database.NAMES_HOST:
+            return Answer(self.names.call(method, path, body))
         if not path.startswith(PREFIX):
             raise refused(404, "notFound", f"There is no {path}")
         return Answer(self.call(method, path[len(PREFIX) :].strip("/"), query, body))
@@ -188,12 +195,15 @@ class Fake(Tunnel):
         item["kind"] = f"compute#{KINDS[kind]}"
         if kind in gcp_balancer.FINGERPRINTED:
             item["fingerprint"] = f"print{self.number}"
-        said = gcp_balancer.wrong(kind, item, {entry["selfLink"] for entry in self.items.values()})
+        links = {entry["selfLink"] for entry in self.items.values()} | self.sql.attachments()
+        said = gcp_balancer.wrong(kind, item, links)
         if said:
             raise refused(400, "invalid", said)
         scope = path.rsplit("/", 2)[0]
         if kind == "addresses":
-            item |= {"address": f"203.0.113.{self.number}", "region": f"{ROOT}/{scope}"}
+            # One of a subnet is of its range.
+            first = "10.70.1" if item.get("addressType") == "INTERNAL" else "203.0.113"
+            item |= {"address": f"{first}.{self.number}", "region": f"{ROOT}/{scope}"}
         elif kind == "subnetworks":
             item["region"] = f"{ROOT}/{scope}"
         elif kind == "firewalls":

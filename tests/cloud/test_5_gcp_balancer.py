@@ -84,7 +84,6 @@ def walls(gcp: Gcp) -> dict[str, tuple[set[str], set[str], set[str]]]:
     ("provider", "settings"),
     [
         ("azure", {"beanft_scaling": {"staging": {"max": 2}}}),
-        ("gcp", {"beanft_databases": {"staging": {"size": "small"}}}),
         ("gcp", {"beanft_scaling": {"staging": {"max": 2}}}),
     ],
 )

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from tests.cloud.aws_faults import QUERY_ERROR, Fault
-from tests.cloud.stand_in import ROOT, SHOWS_DATABASE, Aws, Fleet, Gcp, Run, undocumented
+from tests.cloud.stand_in import ROOT, SHOWS_DATABASE, Aws, Fleet, Run, undocumented
 
 FLEET: Fleet = {"m": {"groups": ["managers", "edge"]}, "d": {"groups": ["data"]}}
 SMALL = {"size": "small", "disk_gb": 20, "zones": 1}
@@ -99,15 +99,6 @@ def snapshots(aws: Aws) -> list[str]:
     found = client.describe_db_snapshots(SnapshotType="manual")["DBSnapshots"]
     client.close()
     return [item["DBSnapshotIdentifier"] for item in found]
-
-
-def test_other_clouds_refuse_it(gcp: Gcp) -> None:
-    settings = {"beanft_databases": {"staging": SMALL}}
-    done = gcp.play("provision", fleet=FLEET, settings=settings)
-    assert done.code != 0
-    assert (
-        "has staging in beanft_databases, which CLOUD=gcp does not make: take it" in done.sentence
-    )
 
 
 def test_what_can_not_be_is_refused(aws: Aws) -> None:

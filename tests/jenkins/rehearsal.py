@@ -533,17 +533,28 @@ def abort(story: Story) -> None:
 def start_by_clock(story: Story, job: str, done: list[str], long: str) -> None:
     """Start a job that builds main some times, and abort the last of those, which takes hours."""
     controller = story.controller
-    before = controller.get(MAIN)["lastBuild"]["number"]
-    last = before + len(done) + 1
     begun = time.monotonic()
     number = controller.start(f"/job/{job}")
-    wait(
-        f"build {last}, of {job}",
+
+    def builds() -> list[int]:
+        """Return those that it has begun, and not what the clock has meanwhile."""
+        tree = "builds[number,actions[causes[upstreamProject,upstreamBuild]]]"
+        return sorted(
+            build["number"]
+            for build in controller.get(MAIN, tree)["builds"]
+            for action in build["actions"]
+            for cause in action.get("causes", [])
+            if (cause.get("upstreamProject"), cause.get("upstreamBuild")) == (job, number)
+        )
+
+    count = len(done) + 1
+    *short, last = wait(
+        f"build {count} of {job}",
         2 * BUILD_SECONDS,
-        lambda: controller.get(MAIN)["lastBuild"]["number"] == last,
+        lambda: found if len(found := builds()) == count else None,
     )
     took = time.monotonic() - begun
-    found = [controller.ended(build).result for build in range(before + 1, last)]
+    found = [controller.ended(build).result for build in short]
     controller.says(last, long)
     # Its own end first: it would go on with what comes after.
     controller.stop(number, f"/job/{job}")

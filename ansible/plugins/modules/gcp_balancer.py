@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-import re
 import time
 from typing import Any
 
+from ansible.module_utils.gcp_answers import checked, said, same
 from ansible_collections.google.cloud.plugins.module_utils.gcp_utils import (
     GcpModule as AnsibleModule,
 )
@@ -100,32 +100,6 @@ class Part:
         return self.path.rsplit("/", 2)[1]
 
 
-def same(wanted: Any, there: Any) -> bool:
-    """Tell whether something is as it is wanted, whatever else the API says about it."""
-    if isinstance(wanted, dict):
-        return isinstance(there, dict) and all(
-            same(value, there.get(key)) for key, value in wanted.items()
-        )
-    if isinstance(wanted, list):
-        return (
-            isinstance(there, list)
-            and len(there) == len(wanted)
-            and all(any(same(item, other) for other in there) for item in wanted)
-        )
-    return plain(wanted) == plain(there)
-
-
-def plain(value: Any) -> str:
-    """Return a value as it is compared: a link without the host, of which the API has several."""
-    return re.sub(r"^https://[^/]+/compute/v1/", "", str(value))
-
-
-def said(operation: dict[str, Any]) -> str:
-    """Return why an operation has failed, or ''."""
-    errors = (operation.get("error") or {}).get("errors") or []
-    return "; ".join(str(error.get("message") or error.get("code")) for error in errors)
-
-
 class Balancer:
     """The load balancer, of parts."""
 
@@ -191,25 +165,20 @@ class Balancer:
         """Return a part, and what there is of it."""
         path = f"{parent}/{self.values['name']}"
         answer = self.session.full_get(ROOT + path)
-        there = {} if answer.status_code == MISSING else self.checked(answer)
+        there = {} if answer.status_code == MISSING else checked(self.module, answer)
         return Part(path, wanted, there)
-
-    def checked(self, answer: Any) -> dict[str, Any]:
-        """Return what an answer says, or end the run with the API's words."""
-        self.module.raise_for_status(answer)
-        return dict(answer.json())
 
     def change(self, method: str, path: str, body: dict[str, Any] | None = None) -> None:
         """Change something and wait for it, but not in check mode."""
         self.changed = True
         if self.module.check_mode:
             return
-        operation = self.checked(getattr(self.session, method)(ROOT + path, body))
+        operation = checked(self.module, getattr(self.session, method)(ROOT + path, body))
         scope = "/".join(path.split("/")[: 3 if "/global/" in path else 4])
         while operation.get("status") != "DONE":
             time.sleep(POLL_SECONDS)
-            operation = self.checked(
-                self.session.full_get(f"{ROOT}{scope}/operations/{operation['name']}")
+            operation = checked(
+                self.module, self.session.full_get(f"{ROOT}{scope}/operations/{operation['name']}")
             )
         if why := said(operation):
             self.module.fail_json(msg=f"load balancer {self.values['name']}: {path}: {why}")
@@ -258,7 +227,7 @@ class Balancer:
             {"name": name, "description": self.values["description"], **part.wanted},
         )
         if not self.module.check_mode:
-            part.there = self.checked(self.session.full_get(ROOT + part.path))
+            part.there = checked(self.module, self.session.full_get(ROOT + part.path))
 
     # --------------------------------------------------------------- drained
     def members(self, zone: str, actions: tuple[str, ...] = ("remove", "add")) -> None:
@@ -266,8 +235,9 @@ class Balancer:
         group = self.groups[zone]
         if not group.there:
             return
-        listed = self.checked(
-            self.session.post(f"{ROOT}{group.path}/listInstances", {"instanceState": "ALL"})
+        listed = checked(
+            self.module,
+            self.session.post(f"{ROOT}{group.path}/listInstances", {"instanceState": "ALL"}),
         )
         there = {item["instance"].rpartition("/")[2] for item in listed.get("items") or []}
         wanted = {name for name, place in self.values["machines"].items() if place == zone}

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
-
+from ansible.module_utils.gcp_answers import checked
 from ansible_collections.google.cloud.plugins.module_utils.gcp_utils import (
     GcpModule as AnsibleModule,
 )
@@ -49,12 +48,6 @@ def lists(environment: str, region: str, zones: list[str]) -> dict[str, list[tup
         "addresses": [(f"regions/{region}/addresses", "")],
         "disks": [(f"zones/{zone}/disks", "") for zone in zones],
     }
-
-
-def checked(module: Any, response: Any) -> Any:
-    """Return what an answer says, or end the run with the API's words."""
-    module.raise_for_status(response)
-    return response.json()
 
 
 def main() -> None:

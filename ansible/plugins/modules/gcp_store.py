@@ -6,6 +6,7 @@ import re
 import urllib.parse
 from typing import Any
 
+from ansible.module_utils.gcp_answers import checked, same
 from ansible_collections.google.cloud.plugins.module_utils.gcp_utils import (
     GcpModule as AnsibleModule,
 )
@@ -75,15 +76,6 @@ def wanted(values: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def contains(there: Any, part: Any) -> bool:
-    """Tell whether something has all of a part, whatever else it has."""
-    if isinstance(part, dict):
-        return isinstance(there, dict) and all(
-            contains(there.get(key), value) for key, value in part.items()
-        )
-    return bool(there == part)
-
-
 def granted(
     bindings: list[dict[str, Any]], member: str, rights: list[dict[str, Any]]
 ) -> list[dict[str, Any]]:
@@ -129,7 +121,7 @@ class Store:
         self.changed = False
         listed = session.list(
             f"{ROOT}/b",
-            lambda _, answer: self.checked(answer),
+            checked,
             params={"project": self.values["project"]},
         )
         self.own = {item["name"]: item for item in listed if self.is_ours(item)}
@@ -138,18 +130,13 @@ class Store:
         """Tell whether a bucket has the environment's label."""
         return bool((bucket.get("labels") or {}).get(LABEL) == self.values["environment"])
 
-    def checked(self, answer: Any) -> dict[str, Any]:
-        """Return what an answer says, or end the run with the API's words."""
-        self.module.raise_for_status(answer)
-        return dict(answer.json()) if answer.content else {}
-
     def change(
         self, method: str, path: str, body: dict[str, Any] | None = None, **more: Any
     ) -> None:
         """Change something, but not in check mode."""
         self.changed = True
         if not self.module.check_mode:
-            self.checked(getattr(self.session, method)(ROOT + path, body, **more))
+            checked(self.module, getattr(self.session, method)(ROOT + path, body, **more))
 
     def foreign(self) -> bool:
         """Tell whether there is a bucket of the name that is somebody else's."""
@@ -160,7 +147,7 @@ class Store:
         if answer.status_code in (MISSING, DENIED):
             # It is there where it may not be looked at: nobody is told so of one that isn't.
             return bool(answer.status_code == DENIED)
-        return not self.is_ours(self.checked(answer))
+        return not self.is_ours(checked(self.module, answer))
 
     def present(self) -> None:
         """Make the bucket, and let the account use it and no other."""
@@ -168,7 +155,7 @@ class Store:
         if name and name not in self.own:
             body = {"name": name, "location": self.values["region"], **wanted(self.values)}
             self.change("post", "/b", body, params={"project": self.values["project"]})
-        elif name and not contains(self.own[name], wanted(self.values)):
+        elif name and not same(wanted(self.values), self.own[name]):
             self.change("patch", f"/b/{name}", wanted(self.values))
         if self.module.check_mode and name not in self.own:
             return
@@ -179,8 +166,9 @@ class Store:
         """Give the account these rights to a bucket, and no others."""
         path = f"/b/{bucket}/iam"
         # Without a version conditions are left out of the answer, and would be out of what is written.
-        policy = self.checked(
-            self.session.full_get(ROOT + path, params={"optionsRequestedPolicyVersion": 3})
+        policy = checked(
+            self.module,
+            self.session.full_get(ROOT + path, params={"optionsRequestedPolicyVersion": 3}),
         )
         before = policy.get("bindings") or []
         after = granted(before, f"serviceAccount:{self.values['account']}", wanted_rights)
@@ -197,7 +185,7 @@ class Store:
             )
             listed = self.session.list(
                 f"{ROOT}/b/{bucket}/o",
-                lambda _, answer: self.checked(answer),
+                checked,
                 params={"versions": "true"},
             )
             for item in listed:
