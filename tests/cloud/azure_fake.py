@@ -18,6 +18,7 @@ from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 from tests.cloud.azure_secrets import HOST, SCOPE, Secrets
+from tests.cloud.errors import of_azure as refused
 from tests.cloud.tunnel import Answer, Fault, Item, Refused, Tunnel
 
 LOGIN, MANAGEMENT = "login.microsoftonline.com", "management.azure.com"
@@ -39,11 +40,6 @@ WITHIN_SUBSCRIPTION = re.compile(r"\[subscriptionResourceId\((.*)\)\]")
 PRINCIPAL = re.compile(r"\[reference\((resourceId\(.*\)), '[0-9-]+'\)\.principalId\]")
 PARAMETER = re.compile(r"\[parameters\('(\w+)'\)\]")
 SIZES = ("Standard_B1ms", "Standard_B2s", "Standard_B2ms")
-
-
-def refused(status: int, code: str, message: str) -> Refused:
-    """Return an error as the API words it."""
-    return Refused(status, {"error": {"code": code, "message": message}})
 
 
 class Fake(Tunnel):

@@ -12,7 +12,8 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from tests.cloud.tunnel import Fault, Item, Refused
+from tests.cloud.errors import of_azure as refused
+from tests.cloud.tunnel import Fault, Item
 
 NAME = "beanft-of-a-test"
 HOST = f"{NAME}.vault.azure.net"
@@ -20,11 +21,6 @@ SCOPE = "https://vault.azure.net/.default"
 MOST_BYTES = 25_000
 # The API's are of 25; these have to be turned sooner.
 PAGE = 3
-
-
-def refused(status: int, code: str, message: str) -> Refused:
-    """Return an error as the API words it."""
-    return Refused(status, {"error": {"code": code, "message": message}})
 
 
 class Secrets:

@@ -104,3 +104,21 @@ def azure(tree: Path, rows: list[dict[str, Any]]) -> Iterator[Azure]:
     """Azure."""
     with azure_fake.Fake(tree) as fake:
         yield Azure(tree, rows, fake)
+
+
+@pytest.fixture(autouse=True)
+def healed(request: pytest.FixtureRequest) -> Iterator[None]:
+    """No fault outlives its test, and nobody has asked a host that is none of the cloud's."""
+    used = {
+        name: request.getfixturevalue(name)
+        for name in ("aws", "azure", "gcp")
+        if name in request.fixturenames
+    }
+    yield
+    for name, cloud in used.items():
+        if name == "aws":
+            for kind in (cloud.proxy.faults, cloud.proxy.afterwards, cloud.proxy.instead):
+                kind.clear()
+        else:
+            cloud.fake.faults.clear()
+            assert cloud.fake.refused_hosts == []

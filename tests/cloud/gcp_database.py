@@ -12,7 +12,8 @@ import json
 import re
 from collections.abc import Callable
 
-from tests.cloud.tunnel import Fault, Item, Refused
+from tests.cloud.errors import of_google as refused
+from tests.cloud.tunnel import Fault, Item
 
 HOST, NAMES_HOST = "sqladmin.googleapis.com", "dns.googleapis.com"
 TIERS = re.compile(r"db-custom-\d+-\d+")
@@ -23,12 +24,6 @@ AUTHORITIES = [
     for name in ("bm93", "bmV4dA==")
 ]
 FaultOf = Callable[[str], Fault | None]
-
-
-def refused(status: int, reason: str, message: str) -> Refused:
-    """Return an error as the APIs word it."""
-    errors = [{"message": message, "domain": "global", "reason": reason}]
-    return Refused(status, {"error": {"code": status, "message": message, "errors": errors}})
 
 
 class Sql:

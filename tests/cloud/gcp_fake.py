@@ -13,8 +13,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from tests.cloud import gcp_balancer, gcp_database, gcp_storage
+from tests.cloud.errors import of_google as refused
 from tests.cloud.gcp_secrets import HOST, Secrets
-from tests.cloud.tunnel import Answer, Fault, Item, Refused, Tunnel
+from tests.cloud.tunnel import Answer, Fault, Item, Tunnel
 
 PROJECT = "project-of-a-test"
 TOKEN = "token-of-a-test"
@@ -22,20 +23,6 @@ ROOT = f"https://www.googleapis.com/compute/v1/projects/{PROJECT}"
 PREFIX = f"/compute/v1/projects/{PROJECT}"
 TERM = re.compile(r"\(?([a-z][a-zA-Z0-9._-]*) = ([a-zA-Z0-9_-]+)\)?")
 LABEL = re.compile(r"[a-z0-9_-]{0,63}")
-
-
-def refused(status: int, reason: str, message: str) -> Refused:
-    """Return an error as the API words it."""
-    return Refused(
-        status,
-        {
-            "error": {
-                "code": status,
-                "message": message,
-                "errors": [{"message": message, "domain": "usageLimits", "reason": reason}],
-            }
-        },
-    )
 
 
 def matches(item: Item, query: str) -> bool:

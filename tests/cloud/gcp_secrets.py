@@ -12,16 +12,12 @@ import base64
 import json
 from collections.abc import Callable
 
-from tests.cloud.tunnel import Fault, Item, Refused
+from tests.cloud.errors import of_google as refused
+from tests.cloud.tunnel import Fault, Item
 
 HOST = "secretmanager.googleapis.com"
 NUMBER = "123456789012"
 MOST_BYTES = 65_536
-
-
-def refused(status: int, reason: str, message: str) -> Refused:
-    """Return an error as the API words it."""
-    return Refused(status, {"error": {"code": status, "message": message, "status": reason}})
 
 
 class Secrets:

@@ -17,27 +17,13 @@ import re
 import urllib.parse
 from collections.abc import Callable
 
-from tests.cloud.tunnel import Fault, Item, Refused
+from tests.cloud.errors import of_google as refused
+from tests.cloud.tunnel import Fault, Item
 
 HOST, ACCOUNTS_HOST = "storage.googleapis.com", "iam.googleapis.com"
 ELSEWHERE = "a-bucket-of-somebody-else"
 DAYS = range(7, 91)
 DAY_SECONDS = 24 * 60 * 60
-
-
-def refused(status: int, reason: str, message: str) -> Refused:
-    """Return an error as the APIs word it."""
-    return Refused(
-        status,
-        {
-            "error": {
-                "code": status,
-                "message": message,
-                "status": reason,
-                "errors": [{"message": message, "domain": "global", "reason": reason}],
-            }
-        },
-    )
 
 
 class Accounts:

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-
-import pytest
 
 from tests.cloud.aws_faults import Fault
 from tests.cloud.stand_in import Aws, Fleet, undocumented
@@ -15,14 +12,6 @@ FLEET: Fleet = {
     "w": {"groups": ["workers"], "count": 2},
 }
 NAMES = [f"beanft-production-{name}" for name in ("m1", "w1", "w2")]
-
-
-@pytest.fixture(autouse=True)
-def healed(aws: Aws) -> Iterator[None]:
-    """No fault outlives its test."""
-    yield
-    aws.proxy.faults.clear()
-    aws.proxy.afterwards.clear()
 
 
 def test_wrong_credentials(aws: Aws) -> None:

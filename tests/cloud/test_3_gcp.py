@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
-import pytest
-
 from tests.cloud.stand_in import Fleet, Gcp, groups_of
 from tests.cloud.tunnel import Fault
 
@@ -16,14 +12,6 @@ FLEET: Fleet = {
 MORE: Fleet = {**FLEET, "w": {"groups": ["workers"], "count": 3}}
 GROUPS = {"m1": {"managers", "edge"}, "d1": {"data"}}
 M1, D1, W1, W2, W3 = (f"beanft-staging-{name}" for name in ("m1", "d1", "w1", "w2", "w3"))
-
-
-@pytest.fixture(autouse=True)
-def healed(gcp: Gcp) -> Iterator[None]:
-    """No fault outlives its test, and nobody asked for another host."""
-    yield
-    gcp.fake.faults.clear()
-    assert gcp.fake.refused_hosts == []
 
 
 def test_without_credentials_there_is_one_sentence(gcp: Gcp) -> None:

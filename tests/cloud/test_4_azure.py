@@ -5,9 +5,6 @@ Its Python packages are big and slow to import, so this is `make test-azure` and
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
-import pytest
 import yaml
 
 from tests.cloud.stand_in import Azure, Fleet, groups_of
@@ -21,14 +18,6 @@ FLEET: Fleet = {
 MORE: Fleet = {**FLEET, "w": {"groups": ["workers"], "count": 3}}
 GROUPS = {"m1": {"managers", "edge"}, "d1": {"data"}, "w1": {"workers"}}
 M1, D1, W1, W2, W3 = (f"beanft-staging-{name}" for name in ("m1", "d1", "w1", "w2", "w3"))
-
-
-@pytest.fixture(autouse=True)
-def healed(azure: Azure) -> Iterator[None]:
-    """No fault outlives its test, and nobody asked for another host."""
-    yield
-    azure.fake.faults.clear()
-    assert azure.fake.refused_hosts == []
 
 
 def test_without_credentials_there_is_one_sentence(azure: Azure) -> None:

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
-
-import pytest
 
 from tests.cloud.aws_faults import Fault
 from tests.cloud.stand_in import ROOT, Aws, Fleet, Run, undocumented
@@ -14,13 +11,6 @@ FLEET: Fleet = {"m": {"groups": ["managers", "edge"]}, "w": {"groups": ["workers
 MORE: Fleet = {**FLEET, "e": {"groups": ["workers", "edge"], "count": 2}}
 NAME = "beanft-staging"
 LOGIN = "192.0.2.7/32"
-
-
-@pytest.fixture(autouse=True)
-def healed(aws: Aws) -> Iterator[None]:
-    """No fault outlives its test."""
-    yield
-    aws.proxy.faults.clear()
 
 
 def provision(

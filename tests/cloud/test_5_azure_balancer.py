@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
-
-import pytest
 
 from tests.cloud.stand_in import Azure, Fleet, Run
 from tests.cloud.tunnel import Fault, Item
@@ -14,14 +11,6 @@ FLEET: Fleet = {"m": {"groups": ["managers", "edge"]}, "w": {"groups": ["workers
 MORE: Fleet = {**FLEET, "e": {"groups": ["workers", "edge"], "count": 2}}
 NAME = "beanft-staging-balancer"
 DRAIN_SECONDS = 3
-
-
-@pytest.fixture(autouse=True)
-def healed(azure: Azure) -> Iterator[None]:
-    """No fault outlives its test, and nobody asked for another host."""
-    yield
-    azure.fake.faults.clear()
-    assert azure.fake.refused_hosts == []
 
 
 def provision(

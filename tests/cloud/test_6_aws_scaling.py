@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import base64
 import re
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -24,15 +23,6 @@ MAY_END = (
     b'<CompleteLifecycleActionResponse xmlns="http://autoscaling.amazonaws.com/doc/2011-01-01/">'
     b"<CompleteLifecycleActionResult/></CompleteLifecycleActionResponse>"
 )
-
-
-@pytest.fixture(autouse=True)
-def healed(aws: Aws) -> Iterator[None]:
-    """No fault outlives its test."""
-    yield
-    aws.proxy.faults.clear()
-    aws.proxy.afterwards.clear()
-    aws.proxy.instead.clear()
 
 
 def provision(

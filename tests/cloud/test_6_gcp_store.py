@@ -35,14 +35,6 @@ OPTIONS = yaml.safe_load(
 DAY_SECONDS = 24 * 60 * 60
 
 
-@pytest.fixture(autouse=True)
-def healed(gcp: Gcp) -> Iterator[None]:
-    """No fault outlives its test, and nobody asked for another host."""
-    yield
-    gcp.fake.faults.clear()
-    assert gcp.fake.refused_hosts == []
-
-
 def provision(gcp: Gcp, *arguments: str, store: str = BUCKET, **more: Any) -> Run:
     """Make the environment, with a store."""
     return gcp.play(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -58,16 +57,13 @@ def groups(_: dict[str, list[str]], answer: bytes) -> bytes:
 
 
 @pytest.fixture(autouse=True)
-def healed(aws: Aws) -> Iterator[None]:
-    """No fault outlives its test, and what moto lacks no file."""
+def complete(aws: Aws) -> None:
+    """What moto lacks."""
     aws.proxy.instead |= {
         "DescribeDBEngineVersions": versions,
         "DescribeDBParameterGroups": groups,
         "DescribeDBParameters": parameters,
     }
-    yield
-    aws.proxy.faults.clear()
-    aws.proxy.instead.clear()
 
 
 def provision(aws: Aws, *arguments: str, database: Any = SMALL, **more: str) -> Run:

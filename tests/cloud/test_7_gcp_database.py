@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
-
-import pytest
 
 from tests.cloud import gcp_database, gcp_fake
 from tests.cloud.stand_in import SHOWS_DATABASE, Fleet, Gcp, Run
@@ -16,14 +13,6 @@ NAME = "production"
 PREFIX = f"beanft-{NAME}"
 SMALL = {"size": "small", "disk_gb": 20, "zones": 1}
 LARGER = {"size": "large", "disk_gb": 64, "zones": 2}
-
-
-@pytest.fixture(autouse=True)
-def healed(gcp: Gcp) -> Iterator[None]:
-    """No fault outlives its test, and nobody asked for another host."""
-    yield
-    gcp.fake.faults.clear()
-    assert gcp.fake.refused_hosts == []
 
 
 def settings(database: dict[str, Any] | None = None) -> dict[str, Any]:
