@@ -193,7 +193,8 @@ clean: down ## also remove this checkout's images, tools and reports
 ##@ Check
 .PHONY: check lint types unit test-processes test-web test-postgresql test-browser test-previous coverage test-infra \
 	test-images test-cloud test-azure molecule test-roles test-fleet test-faults test-restore test-vm test-bridge
-check: lint types unit test-infra ## linters, types, unit tests: under two minutes
+check: engine ## what needs no machines: linters, types, unit tests, tests of roles and plugins (what has passed is only named)
+	@bin/check
 
 lint: engine ## ruff, yamllint, ansible-lint, shellcheck, hadolint, the Jenkinsfile
 	@bin/lint
@@ -201,8 +202,8 @@ lint: engine ## ruff, yamllint, ansible-lint, shellcheck, hadolint, the Jenkinsf
 types: tools ## mypy, strict
 	@bin/types
 
-unit: tools ## unit tests of the application and of the plugins
-	@bin/pytest unit -q -n 3 tests/unit tests/plugins
+unit: tools ## unit tests of the application
+	@bin/pytest unit -q -n 3 tests/unit
 
 test-processes: tools ## trainings, workers and servers as processes, and files that want too much of them
 	@bin/pytest processes -q -n 2 tests/processes
@@ -223,9 +224,9 @@ coverage: engine ## lines and branches of the application that unit, process, pa
 	@COVERAGE=1 $(MAKE) unit test-processes test-web test-postgresql
 	@bin/coverage
 
-test-infra: engine ## tests of roles, templates, Jenkinsfile and inventories
+test-infra: engine ## tests of plugins, roles, templates, Jenkinsfile and inventories
 	@bin/images base:trixie lint
-	@bin/pytest infra -q -n 3 tests/infra tests/inventories
+	@bin/pytest infra -q -n 3 tests/plugins tests/infra tests/inventories
 
 test-cloud: tools ## provision, scale, destroy and faults at stand-ins for AWS and GCP (FULL=1: all that is optional, too)
 	@bin/pytest cloud -q -s -n 3 --dist loadfile --ignore-glob '*_azure*' tests/cloud$(if $(FULL),,/test_[123]_*.py)

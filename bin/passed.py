@@ -62,8 +62,8 @@ class Check:
                 path.unlink(missing_ok=True)
 
 
-def check(name: str, pathspecs: Iterable[str]) -> Check:
-    """Return a check of the content that git's pathspecs name."""
+def check(name: str, pathspecs: Iterable[str], more: Iterable[str] = ()) -> Check:
+    """Return a check of the content that git's pathspecs name, and of more files, whatever those leave out."""
     listed = subprocess.run(
         ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard", "--", *pathspecs],
         cwd=ROOT,
@@ -72,7 +72,7 @@ def check(name: str, pathspecs: Iterable[str]) -> Check:
     ).stdout
     around = (*platform.uname()[2:], sys.version, os.environ.get("PYTEST_ADDOPTS", ""))
     digest = hashlib.sha256("\n".join(around).encode())
-    for relative in sorted(set(listed.split(b"\0")) - {b""}):
+    for relative in sorted({*listed.split(b"\0"), *map(os.fsencode, more)} - {b""}):
         path = ROOT / os.fsdecode(relative)
         if path.is_symlink():
             content = b"link " + os.fsencode(path.readlink())
@@ -85,23 +85,27 @@ def check(name: str, pathspecs: Iterable[str]) -> Check:
     return Check(name, digest.hexdigest())
 
 
-def main(words: list[str]) -> int:
-    """Run the command unless it has passed; return its exit code, or 0."""
-    if "--" not in words[2:]:
-        print("beanft: use bin/once NAME PATHSPEC… -- COMMAND…", file=sys.stderr)
-        return 2
-    middle = words.index("--")
-    name, pathspecs, command = words[0], words[1:middle], words[middle + 1 :]
-    before = check(name, pathspecs)
+def once(name: str, pathspecs: list[str], more: list[str], command: list[str]) -> int:
+    """Run a command unless it has passed on this content; return its exit code, or 0."""
+    before = check(name, pathspecs, more)
     if said := before.passed():
         print(f"{name}: {said}")
         return 0
     started = time.monotonic()
     code = subprocess.run(command, cwd=ROOT, check=False).returncode
     # What was changed meanwhile has not passed.
-    if code == 0 and check(name, pathspecs) == before:
+    if code == 0 and check(name, pathspecs, more) == before:
         before.note(time.monotonic() - started)
     return code
+
+
+def main(words: list[str]) -> int:
+    """Run what the command line says."""
+    if "--" not in words[2:]:
+        print("beanft: use bin/once NAME PATHSPEC… -- COMMAND…", file=sys.stderr)
+        return 2
+    middle = words.index("--")
+    return once(words[0], words[1:middle], [], words[middle + 1 :])
 
 
 if __name__ == "__main__":

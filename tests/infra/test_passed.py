@@ -8,12 +8,15 @@ import re
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
+# A document that a test names counts for it, and this one only asks.
+DOCS = "docs"
 
 
 class Tree:
@@ -132,27 +135,40 @@ def test_without_a_command_the_usage_is_said(tree: Tree) -> None:
     assert "bin/once NAME PATHSPEC… -- COMMAND…" in done.stderr
 
 
+def module(path: str) -> ModuleType:
+    """Return the module in a file of this project."""
+    os.environ["BEANFT_ROOT"] = str(ROOT)
+    spec = importlib.util.spec_from_file_location(Path(path).stem, ROOT / path)
+    assert spec
+    assert spec.loader
+    loaded = importlib.util.module_from_spec(spec)
+    # It finds a class's module by its name.
+    sys.modules[loaded.__name__] = loaded
+    spec.loader.exec_module(loaded)
+    return loaded
+
+
 @pytest.fixture(scope="module")
 def inputs() -> ModuleType:
     """Return what finds the files that a scenario depends on."""
-    spec = importlib.util.spec_from_file_location("inputs", ROOT / "molecule/shared/inputs.py")
-    assert spec
-    assert spec.loader
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return module("molecule/shared/inputs.py")
 
 
-def files(inputs: ModuleType, scenario: str) -> set[str]:
-    """Return the files that a scenario depends on."""
+def tracked(pathspecs: list[str]) -> set[str]:
+    """Return the files that git's pathspecs name."""
     listed = subprocess.run(
-        ["git", "ls-files", "--", *inputs.pathspecs(scenario)],
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard", "--", *pathspecs],
         cwd=ROOT,
         capture_output=True,
         text=True,
         check=True,
     )
     return set(listed.stdout.splitlines())
+
+
+def files(inputs: ModuleType, scenario: str) -> set[str]:
+    """Return the files that a scenario depends on."""
+    return tracked(inputs.pathspecs(scenario))
 
 
 def test_a_scenario_depends_on_its_role_itself_and_what_all_share(inputs: ModuleType) -> None:
@@ -203,24 +219,85 @@ def test_a_scenario_depends_on_what_its_files_name(
     assert (path in files(inputs, scenario)) is counts
 
 
-def test_documents_that_tests_read_count() -> None:
-    """Words for people are left out of what tests depend on, but where a test reads them."""
-    text = (ROOT / "bin/test").read_text(encoding="utf-8")
-    (words,) = re.findall(r"^declare -A read=\((.*)\)$", text, re.M)
-    counted = {
-        path: set((several or one).split())
-        for path, several, one in re.findall(r"\[(\S+)\]=(?:\"(.*?)\"|(\S+))", words)
-    }
-    targets = set(re.findall(r"^ *(?:BASE=\S+ )?once (test-\w+)", text, re.M))
-    assert {"test-web", "test-browser", "test-fleet", "test-cloud", "test-azure"} <= targets
-    # Those whose tests are not in a folder of their name.
-    folders = {"test-azure": ["cloud"], "test-web": ["web", "api"], "test-postgresql": ["stores"]}
-    found: dict[str, set[str]] = {}
-    for target in targets:
-        for folder in folders.get(target, [target.removeprefix("test-")]):
-            for path in (ROOT / "tests" / folder).glob("**/*.py"):
-                words = path.read_text(encoding="utf-8")
-                for name in re.findall(r"\bdocs\W+([a-z-]+\.md)", words):
-                    found.setdefault(f"docs/{name}", set()).add(target)
-    assert found == counted
-    assert all((ROOT / path).is_file() for path in counted)
+@pytest.fixture(scope="module")
+def remembered() -> Iterator[ModuleType]:
+    """Return what knows on which files a target's tests depend."""
+    sys.path.insert(0, str(ROOT / "bin"))
+    yield module("bin/remembered.py")
+    sys.path.remove(str(ROOT / "bin"))
+
+
+def test_what_is_remembered_is_a_target_whose_folders_are_there(remembered: ModuleType) -> None:
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    for name, target in remembered.TARGETS.items():
+        (recipe,) = re.findall(rf"^{name}:.*\n((?:\t.*\n)+)", makefile, re.M)
+        for folder in target.tests:
+            assert list((ROOT / "tests" / folder).glob("*.py")), f"{name}: {folder}"
+        # What a recipe itself names of tests.
+        assert set(re.findall(r"\btests/(\w+)", recipe)) <= set(target.tests), name
+        pathspecs, _ = remembered.content(name)
+        for pattern in (it.removeprefix(":(exclude,glob)") for it in pathspecs[1:]):
+            leads_to = tracked([f":(glob){pattern}"])
+            assert leads_to or pattern.startswith("tests/"), f"{name}: {pattern} leaves nothing out"
+            assert "requirements.txt" not in leads_to
+
+
+@pytest.mark.parametrize(
+    ("target", "path", "counts"),
+    [
+        ("unit", "app/beanft/ml/predict.py", True),
+        ("unit", "app/migrations/env.py", True),
+        ("unit", "bin/migrations_check.py", True),
+        ("unit", "tests/unit/test_ml.py", True),
+        ("unit", "tests/kept.py", True),  # shared by all
+        ("unit", "requirements.txt", True),
+        ("unit", "pyproject.toml", True),
+        ("unit", "tests/web/test_site.py", False),
+        ("unit", "ansible/roles/edge/tasks/main.yml", False),
+        ("unit", "README.md", False),
+        ("unit", "Jenkinsfile", False),
+        ("types", "ansible/plugins/modules/swarm_stack.py", True),
+        ("types", "molecule/mypy.ini", True),
+        ("types", "tests/unit/test_ml.py", False),
+        ("test-infra", "Jenkinsfile", True),
+        ("test-infra", "Makefile", True),
+        ("test-infra", "bin/remembered.py", True),
+        ("test-infra", f"{DOCS}/operations.md", True),  # named by a test
+        ("test-infra", f"{DOCS}/pages.md", False),
+        ("test-infra", "ansible/roles/edge/README.md", True),
+        ("test-infra", "molecule/shared/inputs.py", True),
+        ("test-infra", "tests/fleet/canary.py", True),  # imported
+        ("test-infra", "app/frontend/package-lock.json", True),
+        ("test-infra", "app/beanft/ml/predict.py", False),
+        ("test-browser", f"{DOCS}/pages.md", True),
+        ("test-cars", "docker/cars/versions.lock", True),
+        ("test-cars", "tests/browser/window.py", True),  # imported
+        ("test-postgresql", "bin/stores", True),
+        ("test-postgresql", "tests/unit/test_jobs.py", True),
+        ("test-previous", "app/migrations/env.py", True),
+        ("test-cloud", "ansible/roles/cloud_aws/tasks/main.yml", True),
+        ("test-cloud", f"{DOCS}/clouds.md", True),
+        ("test-cloud", "app/beanft/ml/predict.py", False),
+        ("test-images", "docker/app/Dockerfile", True),
+        ("test-fleet", f"{DOCS}/adding-a-service.md", True),
+        ("test-fleet", f"{DOCS}/operations.md", False),
+        ("test-fleet", "app/beanft/ml/predict.py", True),
+        ("test-fleet", "ansible/roles/cloud_aws/tasks/main.yml", False),
+        ("test-fleet", "ansible/roles/cloud_local/tasks/main.yml", True),
+        ("test-fleet", "bin/deploy", True),
+    ],
+)
+def test_a_target_depends_on_what_its_tests_see(
+    remembered: ModuleType, target: str, path: str, counts: bool
+) -> None:
+    assert (ROOT / path).exists()
+    pathspecs, documents = remembered.content(target)
+    assert (path in {*tracked(pathspecs), *documents}) is counts
+
+
+def test_only_targets_are_remembered() -> None:
+    done = subprocess.run(
+        [ROOT / "bin/remembered", "deploy"], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 2
+    assert "bin/remembered TARGET, one of types, unit, test-infra" in done.stderr
